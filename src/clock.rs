@@ -1,0 +1,104 @@
+//! The one place that reads the time; everything inward takes it as an argument.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point in time: nanoseconds since the Unix epoch.
+///
+/// Within one monitor these come from a monotonic clock anchored to the wall clock once, so
+/// they never run backwards when the wall clock is stepped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch itself.
+    pub const EPOCH: Self = Self(0);
+
+    /// From nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_unix_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_unix_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Seconds since the Unix epoch, to the microsecond.
+    #[must_use]
+    pub fn as_unix_seconds(self) -> f64 {
+        (self.0 / 1_000) as f64 / 1e6
+    }
+
+    /// The time from `earlier` to `self`; zero if `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This time plus `duration`, at most the largest time there is.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_nanos(duration)))
+    }
+
+    /// This time minus `duration`, at least the epoch.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(saturating_nanos(duration)))
+    }
+}
+
+/// Nanoseconds of `duration`, at most `u64::MAX` (some 584 years).
+pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A monotonic clock that tells wall-clock times.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    anchor: Instant,
+    anchored_at: Timestamp,
+}
+
+impl Clock {
+    /// A clock anchored to the wall clock at this moment.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(crate) fn start() -> Self {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        Self {
+            anchor: Instant::now(),
+            anchored_at: Timestamp(saturating_nanos(wall)),
+        }
+    }
+
+    /// The time now.
+    #[inline]
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(crate) fn now(&self) -> Timestamp {
+        self.anchored_at.after(self.anchor.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_never_goes_below_the_epoch_or_past_the_end() {
+        let soon = Timestamp::EPOCH.before(Duration::from_secs(1));
+        assert_eq!(soon, Timestamp::EPOCH);
+        let end = Timestamp::from_unix_nanos(u64::MAX).after(Duration::MAX);
+        assert_eq!(end.as_unix_nanos(), u64::MAX);
+        assert_eq!(soon.since(end), Duration::ZERO);
+    }
+
+    #[test]
+    fn seconds_keep_the_microsecond() {
+        let time = Timestamp::from_unix_nanos(1_699_999_999_123_456_789);
+        assert_eq!(time.as_unix_seconds(), 1_699_999_999.123_456);
+    }
+}
