@@ -3,6 +3,11 @@
 #![allow(dead_code, reason = "being built")]
 
 mod clock;
+mod config;
 mod core;
+mod edge;
+mod names;
 
 pub use clock::Timestamp;
+pub use config::Limits;
+pub use core::events::{EventFilter, PerformanceEvent, PerformanceEventType};

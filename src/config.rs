@@ -1,0 +1,273 @@
+//! What a monitor was told to do.
+
+use crate::core::events::EventFilter;
+use std::time::Duration;
+
+/// How many values of each label are admitted beyond the configured ones.
+///
+/// What comes later is counted under `_OTHER`. An admitted value keeps its place for the life of
+/// the monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Providers; 32 by default.
+    pub providers: usize,
+    /// Models, over all providers; 256 by default.
+    pub models: usize,
+    /// Endpoints; 128 by default.
+    pub endpoints: usize,
+    /// Components; 64 by default, with four operations each on average.
+    pub components: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            providers: 32,
+            models: 256,
+            endpoints: 128,
+            components: 64,
+        }
+    }
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) service_name: Option<String>,
+    pub(crate) providers: Vec<(String, Vec<String>)>,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) limits: Limits,
+    pub(crate) collection_interval: Duration,
+    pub(crate) retention: Duration,
+    /// Spans, requests and operations open at once.
+    pub(crate) max_open: usize,
+    pub(crate) metadata_keys: Vec<String>,
+    pub(crate) event_filter: EventFilter,
+    pub(crate) recent_events: usize,
+    pub(crate) preferred_scopes: Vec<String>,
+    /// An `error` event makes its span a failure.
+    pub(crate) error_events: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            service_name: None,
+            providers: Vec::new(),
+            endpoints: Vec::new(),
+            limits: Limits::default(),
+            collection_interval: Duration::from_secs(5),
+            retention: Duration::from_secs(24 * 3_600),
+            max_open: 16_384,
+            metadata_keys: Vec::new(),
+            event_filter: EventFilter::ALL,
+            recent_events: 512,
+            preferred_scopes: vec![crate::names::SCOPE.to_owned()],
+            error_events: true,
+        }
+    }
+}
+
+/// Which traces are exported, decided before their root span exists.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TraceSampling {
+    /// All of them.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+    /// This share of them, between 0 and 1, by trace id where there is one.
+    Ratio(f64),
+    /// As the caller decided; where there is none, this share.
+    ParentBasedRatio(f64),
+}
+
+impl TraceSampling {
+    /// Whether a root span is sampled. `remote` is the caller's decision, and the low half of its
+    /// trace id.
+    pub(crate) fn samples(self, remote: Option<(bool, u64)>, random: u64) -> bool {
+        match (self, remote) {
+            (Self::AlwaysOn, _) => true,
+            (Self::AlwaysOff, _) => false,
+            (Self::ParentBasedRatio(_), Some((sampled, _))) => sampled,
+            // The rule of the SDK's sampler, so that all services take the same traces.
+            (Self::Ratio(ratio), Some((_, trace))) => is_below(trace, ratio),
+            (Self::Ratio(ratio) | Self::ParentBasedRatio(ratio), None) => is_below(random, ratio),
+        }
+    }
+}
+
+/// Whether the upper 63 bits of `number` are within the first `ratio` of all such numbers.
+fn is_below(number: u64, ratio: f64) -> bool {
+    ratio >= 1.0 || ((number >> 1) as f64) < ratio.max(0.0) * (1_u64 << 63) as f64
+}
+
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// gRPC, port 4317 by default.
+    Grpc,
+    /// Protobuf over HTTP, port 4318 by default.
+    HttpProtobuf,
+}
+
+/// What to push, and where to.
+#[derive(Debug, Clone)]
+pub(crate) struct OtlpSettings {
+    pub(crate) metrics: bool,
+    pub(crate) traces: bool,
+    /// `None`: what the `OTEL_EXPORTER_OTLP_*` variables say.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) protocol: OtlpProtocol,
+    /// Between two pushes of metrics; `None`: `OTEL_METRIC_EXPORT_INTERVAL`, else a minute.
+    pub(crate) interval: Option<Duration>,
+}
+
+/// The `OTEL_*` variables that the SDK leaves to us.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Environment {
+    /// `OTEL_SDK_DISABLED`.
+    pub(crate) disabled: bool,
+    /// `OTEL_METRICS_EXPORTER` and `OTEL_TRACES_EXPORTER`: whether they name `otlp`, if set.
+    pub(crate) metrics_exporter: Option<bool>,
+    pub(crate) traces_exporter: Option<bool>,
+    /// One of the `OTEL_EXPORTER_OTLP_…ENDPOINT` is set, for all, metrics or traces.
+    pub(crate) endpoint: bool,
+    pub(crate) metrics_endpoint: bool,
+    pub(crate) traces_endpoint: bool,
+    pub(crate) protocol: Option<OtlpProtocol>,
+    pub(crate) sampling: Option<TraceSampling>,
+}
+
+impl Environment {
+    /// From the variables that `get` knows. What cannot be understood counts as not set.
+    pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+        let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let otlp = |name| get(name).map(|v| v.split(',').any(|one| one.trim() == "otlp"));
+        let is_set = |name| get(name).is_some();
+        let ratio = get("OTEL_TRACES_SAMPLER_ARG")
+            .and_then(|v| v.parse::<f64>().ok())
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .unwrap_or(1.0);
+        Self {
+            disabled: get("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            metrics_exporter: otlp("OTEL_METRICS_EXPORTER"),
+            traces_exporter: otlp("OTEL_TRACES_EXPORTER"),
+            endpoint: is_set("OTEL_EXPORTER_OTLP_ENDPOINT"),
+            metrics_endpoint: is_set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+            traces_endpoint: is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+            protocol: get("OTEL_EXPORTER_OTLP_PROTOCOL").and_then(|v| match v.as_str() {
+                "grpc" => Some(OtlpProtocol::Grpc),
+                "http/protobuf" => Some(OtlpProtocol::HttpProtobuf),
+                _ => None,
+            }),
+            sampling: get("OTEL_TRACES_SAMPLER").and_then(|v| match v.as_str() {
+                "always_on" => Some(TraceSampling::AlwaysOn),
+                "always_off" => Some(TraceSampling::AlwaysOff),
+                "traceidratio" => Some(TraceSampling::Ratio(ratio)),
+                "parentbased_always_on" => Some(TraceSampling::ParentBasedRatio(1.0)),
+                "parentbased_always_off" => Some(TraceSampling::ParentBasedRatio(0.0)),
+                "parentbased_traceidratio" => Some(TraceSampling::ParentBasedRatio(ratio)),
+                _ => None,
+            }),
+        }
+    }
+
+    /// What to push: each signal if its exporter is named, or if an endpoint is set and no other
+    /// exporter is named. `endpoint` and `protocol` were set in code, and win.
+    pub(crate) fn otlp(
+        &self,
+        endpoint: Option<String>,
+        protocol: Option<OtlpProtocol>,
+        interval: Option<Duration>,
+    ) -> OtlpSettings {
+        let in_code = endpoint.is_some();
+        let wanted = |exporter: Option<bool>, own: bool| {
+            !self.disabled && (in_code || exporter.unwrap_or(self.endpoint || own))
+        };
+        OtlpSettings {
+            metrics: wanted(self.metrics_exporter, self.metrics_endpoint),
+            traces: wanted(self.traces_exporter, self.traces_endpoint),
+            endpoint,
+            protocol: protocol
+                .or(self.protocol)
+                .unwrap_or(OtlpProtocol::HttpProtobuf),
+            interval,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::read(|name| {
+            let set = variables.iter().find(|(set, _)| *set == name);
+            set.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn pushed(variables: &[(&str, &str)]) -> (bool, bool) {
+        let otlp = environment(variables).otlp(None, None, None);
+        (otlp.metrics, otlp.traces)
+    }
+
+    #[test]
+    fn nothing_is_pushed_unless_asked_for() {
+        assert_eq!(pushed(&[]), (false, false));
+        assert_eq!(pushed(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), (false, false));
+    }
+
+    #[test]
+    fn an_endpoint_or_an_exporter_asks_for_it() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318");
+        assert_eq!(pushed(&[endpoint]), (true, true));
+        assert_eq!(
+            pushed(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]),
+            (true, false)
+        );
+        assert_eq!(pushed(&[("OTEL_METRICS_EXPORTER", "otlp")]), (true, false));
+        assert_eq!(
+            pushed(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://x:4318/v1/traces")]),
+            (false, true)
+        );
+        assert_eq!(
+            pushed(&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]),
+            (false, false)
+        );
+    }
+
+    #[test]
+    fn the_sampler_is_read_with_its_argument() {
+        let sampling = |variables| environment(variables).sampling;
+        assert_eq!(sampling(&[]), None);
+        assert_eq!(
+            sampling(&[
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.25")
+            ]),
+            Some(TraceSampling::ParentBasedRatio(0.25))
+        );
+        assert_eq!(
+            sampling(&[
+                ("OTEL_TRACES_SAMPLER", "traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", "7")
+            ]),
+            Some(TraceSampling::Ratio(1.0)),
+            "an argument out of range counts as not set"
+        );
+    }
+
+    #[test]
+    fn a_parent_decides_where_it_is_asked() {
+        let remote = |sampled| Some((sampled, 0));
+        let sampling = TraceSampling::ParentBasedRatio(0.0);
+        assert!(sampling.samples(remote(true), u64::MAX));
+        assert!(!sampling.samples(remote(false), 0));
+        assert!(!sampling.samples(None, 0));
+        let half = TraceSampling::Ratio(0.5);
+        assert!(half.samples(None, 0) && !half.samples(None, u64::MAX));
+        assert!(TraceSampling::Ratio(1.0).samples(None, u64::MAX));
+    }
+}

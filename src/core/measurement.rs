@@ -1,0 +1,180 @@
+//! What the request thread hands on: one finished operation, attempt or piece of component work,
+//! or one thing that happened, as plain numbers of a fixed size.
+
+use super::{events::PerformanceEventType, labels::Label, money::NanoUsd};
+use crate::clock::Timestamp;
+use std::time::Duration;
+
+/// What a measurement counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// What the gateway's client asked for.
+    Operation,
+    /// One call to one provider and model.
+    Attempt,
+    /// Work inside the gateway.
+    Component,
+    /// Something that happened at a moment, such as a cache hit.
+    Signal,
+}
+
+/// An amount that may be absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Amount(u64);
+
+impl Amount {
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
+    /// `None` stays absent; the largest number there is counts as one less.
+    pub(crate) const fn new(amount: u64) -> Self {
+        Self(if amount == u64::MAX { amount - 1 } else { amount })
+    }
+
+    pub(crate) const fn get(self) -> Option<u64> {
+        if self.0 == u64::MAX {
+            None
+        } else {
+            Some(self.0)
+        }
+    }
+
+    /// `self`, or `fallback` if absent.
+    pub(crate) const fn or(self, fallback: Self) -> Self {
+        if self.0 == u64::MAX { fallback } else { self }
+    }
+}
+
+/// A request method of the set that the HTTP conventions know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Method(u8);
+
+const METHODS: [&str; 11] = [
+    "_OTHER", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    "QUERY",
+];
+
+impl Method {
+    /// The known method that `text` spells, whatever its case; else `_OTHER`.
+    pub(crate) fn from_text(text: &str) -> Self {
+        let known = METHODS
+            .iter()
+            .position(|known| known.eq_ignore_ascii_case(text));
+        Self(known.unwrap_or(0) as u8)
+    }
+
+    pub(crate) const fn number(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) fn text(self) -> &'static str {
+        METHODS.get(usize::from(self.0)).copied().unwrap_or("_OTHER")
+    }
+}
+
+/// One measurement. Labels that were not given are [`Label::NONE`], amounts [`Amount::NONE`].
+#[derive(Debug, Clone)]
+pub(crate) struct Measurement {
+    pub(crate) kind: Kind,
+    /// What it is called in the recent events.
+    pub(crate) event: PerformanceEventType,
+    pub(crate) method: Option<Method>,
+    pub(crate) status: Option<u16>,
+    pub(crate) ended: Timestamp,
+    /// In nanoseconds.
+    pub(crate) duration: u64,
+    /// From the closed set; `None` is a success.
+    pub(crate) error: Option<&'static str>,
+    pub(crate) provider: Label,
+    pub(crate) model: Label,
+    /// `gen_ai.operation.name`.
+    pub(crate) operation: Label,
+    pub(crate) endpoint: Label,
+    pub(crate) component: Label,
+    pub(crate) component_operation: Label,
+    /// Where a failover went; where it came from is `provider`.
+    pub(crate) failover_to: Label,
+    pub(crate) reason: Label,
+    pub(crate) cost: Amount,
+    pub(crate) input_tokens: Amount,
+    pub(crate) output_tokens: Amount,
+    pub(crate) cache_read_tokens: Amount,
+    pub(crate) cache_write_tokens: Amount,
+    pub(crate) reasoning_tokens: Amount,
+    pub(crate) request_size: Amount,
+    pub(crate) response_size: Amount,
+    /// In nanoseconds.
+    pub(crate) time_to_first_chunk: Amount,
+    /// What only a hand-made event carries.
+    pub(crate) custom: Option<Box<Custom>>,
+}
+
+/// The parts of an event that do not come from a closed set or an admitted label.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Custom {
+    pub(crate) id: String,
+    pub(crate) metadata: Vec<(String, String)>,
+}
+
+impl Measurement {
+    pub(crate) fn new(kind: Kind, event: PerformanceEventType) -> Self {
+        Self {
+            kind,
+            event,
+            method: None,
+            status: None,
+            ended: Timestamp::EPOCH,
+            duration: 0,
+            error: None,
+            provider: Label::NONE,
+            model: Label::NONE,
+            operation: Label::NONE,
+            endpoint: Label::NONE,
+            component: Label::NONE,
+            component_operation: Label::NONE,
+            failover_to: Label::NONE,
+            reason: Label::NONE,
+            cost: Amount::NONE,
+            input_tokens: Amount::NONE,
+            output_tokens: Amount::NONE,
+            cache_read_tokens: Amount::NONE,
+            cache_write_tokens: Amount::NONE,
+            reasoning_tokens: Amount::NONE,
+            request_size: Amount::NONE,
+            response_size: Amount::NONE,
+            time_to_first_chunk: Amount::NONE,
+            custom: None,
+        }
+    }
+
+    pub(crate) fn cost(&self) -> Option<NanoUsd> {
+        self.cost
+            .get()
+            .map(|nanos| NanoUsd::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX)))
+    }
+
+    pub(crate) fn set_cost(&mut self, cost: NanoUsd) {
+        self.cost = Amount::new(cost.nanos().unsigned_abs());
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_nanos(self.duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_outside_the_known_set_are_other() {
+        assert_eq!(Method::from_text("post").text(), "POST");
+        assert_eq!(Method::from_text("QUERY").text(), "QUERY");
+        assert_eq!(Method::from_text("BREW").text(), "_OTHER");
+        assert_eq!(Method::from_text("").text(), "_OTHER");
+    }
+
+    #[test]
+    fn a_measurement_is_small_enough_to_be_copied_about() {
+        assert!(size_of::<Measurement>() <= 160, "{}", size_of::<Measurement>());
+    }
+}

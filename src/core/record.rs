@@ -1,0 +1,218 @@
+//! Recording by hand: the guide's calls, for code that does not use spans.
+
+use super::{
+    error_type,
+    events::{PerformanceEvent, PerformanceEventType},
+    labels::is_unprintable,
+    measurement::{Amount, Custom, Kind, Measurement, Method},
+    money::NanoUsd,
+    recorder::{Recorder, label_of, nanos, settle_status},
+};
+use crate::clock::{Timestamp, saturating_nanos};
+use std::{sync::atomic::Ordering, time::Duration};
+
+/// Names an operation between its start and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventId(Option<u64>);
+
+/// The metadata keys that are kept without being declared.
+const RECOGNISED_KEYS: [&str; 17] = [
+    "provider",
+    "model",
+    "endpoint",
+    "method",
+    "status_code",
+    "error_type",
+    "cost",
+    "input_tokens",
+    "output_tokens",
+    "request_size",
+    "response_size",
+    "ttft_ms",
+    "request_id",
+    "variant",
+    "success",
+    "from",
+    "to",
+];
+
+/// A longer metadata value is cut off.
+const MAX_METADATA_BYTES: usize = 256;
+
+impl Recorder {
+    /// One finished call to a provider.
+    pub(crate) fn provider_request(
+        &self,
+        provider: &str,
+        model: &str,
+        duration: Duration,
+        success: bool,
+        error_type: &str,
+        cost_usd: f64,
+    ) {
+        let mut attempt = Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd);
+        attempt.ended = self.now();
+        attempt.duration = saturating_nanos(duration);
+        attempt.provider = self.labels.providers.label(provider);
+        attempt.model = label_of(&self.labels.models, model);
+        attempt.error = failure(success, error_type);
+        self.note_cost(&mut attempt, cost_usd);
+        self.offer(attempt);
+    }
+
+    /// An operation begins.
+    pub(crate) fn request_start(
+        &self,
+        request_id: &str,
+        endpoint: &str,
+        method: &str,
+        provider: &str,
+        model: &str,
+    ) -> EventId {
+        let mut operation = self.operation(endpoint, method);
+        operation.provider = label_of(&self.labels.providers, provider);
+        operation.model = label_of(&self.labels.models, model);
+        if !request_id.is_empty() {
+            operation.custom = Some(Box::new(Custom {
+                id: shown(request_id),
+                metadata: Vec::new(),
+            }));
+        }
+        let mut start = operation.clone();
+        start.kind = Kind::Signal;
+        start.event = PerformanceEventType::RequestStart;
+        start.ended = self.now();
+        self.offer(start);
+        EventId(self.begin(operation))
+    }
+
+    /// The operation ends; whether it was open.
+    pub(crate) fn request_end(
+        &self,
+        EventId(key): EventId,
+        success: bool,
+        status_code: u16,
+        response_size: u64,
+        error_type: &str,
+        cost_usd: f64,
+    ) -> bool {
+        key.is_some_and(|key| {
+            self.end(key, |operation| {
+                operation.status = (100..=599).contains(&status_code).then_some(status_code);
+                operation.response_size = Amount::new(response_size);
+                operation.error = match operation.status {
+                    // The status itself says why.
+                    Some(400..) if error_type.is_empty() => None,
+                    _ => failure(success, error_type),
+                };
+                self.note_cost(operation, cost_usd);
+            })
+        })
+    }
+
+    /// An operation with its endpoint and method.
+    pub(crate) fn operation(&self, endpoint: &str, method: &str) -> Measurement {
+        let mut operation = Measurement::new(Kind::Operation, PerformanceEventType::RequestEnd);
+        operation.endpoint = self.labels.endpoints.label(endpoint);
+        operation.method = (!method.is_empty()).then(|| Method::from_text(method));
+        operation
+    }
+
+    /// An event made by hand.
+    pub(crate) fn event(&self, event: PerformanceEvent) {
+        let labels = &self.labels;
+        let mut measurement = Measurement::new(kind_of(&event), event.event_type);
+        measurement.ended = if event.timestamp == Timestamp::EPOCH {
+            self.now()
+        } else {
+            event.timestamp
+        };
+        measurement.duration = event.duration.map_or(0, saturating_nanos);
+        measurement.component = label_of(&labels.components, &event.component);
+        measurement.component_operation =
+            label_of(&labels.component_operations, &event.operation);
+        let mut kept = Vec::new();
+        for (key, value) in event.metadata {
+            let number = || value.parse::<u64>().map_or(Amount::NONE, Amount::new);
+            match key.as_str() {
+                "provider" => measurement.provider = labels.providers.label(&value),
+                "model" => measurement.model = labels.models.label(&value),
+                "endpoint" => measurement.endpoint = labels.endpoints.label(&value),
+                "method" => measurement.method = Some(Method::from_text(&value)),
+                "error_type" => measurement.error = failure(true, &value),
+                "status_code" => {
+                    let status = value.parse().ok();
+                    measurement.status = status.filter(|status| (100..=599).contains(status));
+                }
+                "cost" => {
+                    let cost = value.parse().unwrap_or(f64::NAN);
+                    self.note_cost(&mut measurement, cost);
+                }
+                "input_tokens" => measurement.input_tokens = number(),
+                "output_tokens" => measurement.output_tokens = number(),
+                "request_size" => measurement.request_size = number(),
+                "response_size" => measurement.response_size = number(),
+                "from" => measurement.provider = labels.providers.label(&value),
+                "to" => measurement.failover_to = labels.providers.label(&value),
+                _ if RECOGNISED_KEYS.contains(&key.as_str())
+                    || self.metadata_keys.contains(&key) =>
+                {
+                    kept.push((key, shown(&value)));
+                }
+                _ => {}
+            }
+        }
+        if !event.id.is_empty() || !kept.is_empty() {
+            measurement.custom = Some(Box::new(Custom {
+                id: shown(&event.id),
+                metadata: kept,
+            }));
+        }
+        settle_status(&mut measurement);
+        self.offer(measurement);
+    }
+
+    pub(crate) fn note_cost(&self, measurement: &mut Measurement, cost_usd: f64) {
+        match NanoUsd::from_usd(cost_usd) {
+            Some(cost) => measurement.set_cost(cost),
+            None => {
+                self.unreadable_fields.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Completes `measurement`, which began at `started`, and takes it on.
+    pub(crate) fn finish(&self, mut measurement: Measurement, started: Timestamp) {
+        measurement.ended = self.now();
+        measurement.duration = nanos(measurement.ended, started);
+        settle_status(&mut measurement);
+        self.offer(measurement);
+    }
+}
+
+/// What an event made by hand counts as.
+fn kind_of(event: &PerformanceEvent) -> Kind {
+    let has = |key| event.metadata.contains_key(key);
+    match event.event_type {
+        PerformanceEventType::ProviderEnd if has("provider") || has("model") => Kind::Attempt,
+        PerformanceEventType::RequestEnd if has("endpoint") => Kind::Operation,
+        _ if event.duration.is_some() && !event.component.is_empty() => Kind::Component,
+        _ => Kind::Signal,
+    }
+}
+
+/// Why it failed; `None` for a success without an error type.
+fn failure(success: bool, error_type: &str) -> Option<&'static str> {
+    match (success, error_type) {
+        (true, "") => None,
+        (false, "") => Some(error_type::OTHER),
+        (_, text) => Some(error_type::canonical(text)),
+    }
+}
+
+/// `text` as it may be shown: cut to a length, without what drives a terminal.
+fn shown(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_METADATA_BYTES);
+    let cut = text.get(..end).unwrap_or_default();
+    cut.chars().filter(|c| !is_unprintable(*c)).collect()
+}

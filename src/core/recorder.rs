@@ -1,0 +1,323 @@
+//! The hot half of the monitor: takes measurements from any thread, and never waits.
+
+use super::{
+    events::PerformanceEventType,
+    labels::{Label, LabelTable},
+    measurement::{Kind, Measurement},
+    open::OpenTable,
+    queue::{Pushed, Queue},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    config::{Config, Limits},
+    core::error_type,
+    names,
+};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+/// Why a measurement was offered and not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropReason {
+    /// A duration that is negative, not finite, or too long.
+    InvalidValue,
+    /// Too many were open at once.
+    TooManyOpen,
+    /// It began and never ended.
+    NeverEnded,
+    /// The monitor had been shut down.
+    Shutdown,
+}
+
+impl DropReason {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::InvalidValue,
+        Self::TooManyOpen,
+        Self::NeverEnded,
+        Self::Shutdown,
+    ];
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::InvalidValue => "invalid_value",
+            Self::TooManyOpen => "too_many_open",
+            Self::NeverEnded => "never_ended",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Where measurements are counted, once they leave the queue.
+pub(crate) trait Tally: Send + Sync {
+    /// Counts each of `batch`.
+    fn count(&self, batch: &mut Vec<Measurement>);
+    /// How many it has counted.
+    fn counted(&self) -> u64;
+    /// Asks for the queue to be drained soon.
+    fn ask(&self);
+}
+
+/// One table for each kind of label.
+#[derive(Debug)]
+pub(crate) struct LabelTables {
+    pub(crate) providers: LabelTable,
+    pub(crate) models: LabelTable,
+    pub(crate) operations: LabelTable,
+    pub(crate) endpoints: LabelTable,
+    pub(crate) components: LabelTable,
+    pub(crate) component_operations: LabelTable,
+    pub(crate) reasons: LabelTable,
+}
+
+impl LabelTables {
+    fn new(config: &Config) -> Self {
+        let providers = config.providers.iter();
+        let models = providers.clone().flat_map(|(_, models)| models);
+        let Limits {
+            providers: provider_limit,
+            models: model_limit,
+            endpoints,
+            components,
+        } = config.limits;
+        Self {
+            providers: LabelTable::new(providers.map(|(name, _)| &**name), provider_limit),
+            models: LabelTable::new(models.map(|model| &**model), model_limit),
+            operations: LabelTable::new(names::GEN_AI_OPERATIONS, 16),
+            endpoints: LabelTable::new(config.endpoints.iter().map(|e| &**e), endpoints),
+            components: LabelTable::new([], components),
+            component_operations: LabelTable::new([], components.saturating_mul(4)),
+            reasons: LabelTable::new([], 32),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::new(&Config::default())
+    }
+
+    /// Each table with its name, as it is reported.
+    pub(crate) fn named(&self) -> [(&'static str, &LabelTable); 7] {
+        [
+            ("provider", &self.providers),
+            ("model", &self.models),
+            ("operation", &self.operations),
+            ("endpoint", &self.endpoints),
+            ("component", &self.components),
+            ("component_operation", &self.component_operations),
+            ("failover_reason", &self.reasons),
+        ]
+    }
+}
+
+/// An operation that somebody began by hand, or the HTTP layer.
+#[derive(Debug)]
+pub(crate) struct OpenOperation {
+    pub(crate) started: Timestamp,
+    pub(crate) measurement: Measurement,
+    /// A span or guard below it has recorded an attempt.
+    pub(crate) has_attempt: bool,
+}
+
+impl OpenOperation {
+    /// Takes over what a span inside tells and the one who keeps the operation does not know.
+    pub(crate) fn enrich(&mut self, by: &Measurement) {
+        let own = &mut self.measurement;
+        own.endpoint = own.endpoint.or(by.endpoint);
+        own.method = own.method.or(by.method);
+        own.status = own.status.or(by.status);
+        own.error = own.error.or(by.error);
+        own.request_size = own.request_size.or(by.request_size);
+        own.response_size = own.response_size.or(by.response_size);
+        own.cost = own.cost.or(by.cost);
+    }
+}
+
+/// See the module's description.
+pub(crate) struct Recorder {
+    clock: Clock,
+    pub(crate) labels: Arc<LabelTables>,
+    pub(crate) operations: OpenTable<OpenOperation>,
+    pub(crate) active_requests: AtomicI64,
+    queue: Queue,
+    tally: OnceLock<Arc<dyn Tally>>,
+    /// Offered, and dropped before they came to the queue.
+    refused: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+    /// Numbers that were no amount, and fields that could not be read.
+    pub(crate) unreadable_fields: AtomicU64,
+    pub(crate) metadata_keys: Vec<String>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    pub(crate) fn new(clock: Clock, cores: usize, config: &Config) -> Self {
+        Self {
+            clock,
+            labels: Arc::new(LabelTables::new(config)),
+            operations: OpenTable::new(config.max_open),
+            active_requests: AtomicI64::new(0),
+            queue: Queue::new(cores),
+            tally: OnceLock::new(),
+            refused: AtomicU64::new(0),
+            dropped: Default::default(),
+            unreadable_fields: AtomicU64::new(0),
+            metadata_keys: config.metadata_keys.clone(),
+        }
+    }
+
+    /// Sets where measurements are counted; the first one stays.
+    pub(crate) fn set_tally(&self, tally: Arc<dyn Tally>) {
+        self.tally.set(tally).ok();
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Takes one measurement on.
+    #[inline]
+    pub(crate) fn offer(&self, measurement: Measurement) {
+        match self.queue.push(measurement) {
+            Pushed::Queued => {}
+            Pushed::AskTick => self.ask(),
+            Pushed::Full(measurement) => self.count_here(measurement),
+            Pushed::Closed => self.add_dropped(DropReason::Shutdown),
+        }
+    }
+
+    /// Counts what was offered and cannot be taken on.
+    pub(crate) fn refuse(&self, reason: DropReason) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.add_dropped(reason);
+    }
+
+    /// Hands what waits to the tally.
+    pub(crate) fn drain(&self, spare: &mut Vec<Measurement>) {
+        if let Some(tally) = self.tally.get() {
+            self.queue.drain(spare, |batch| tally.count(batch));
+        }
+    }
+
+    /// From now on everything is dropped, and counted as such.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+    }
+
+    /// Begins an operation; `None` if too many are open.
+    pub(crate) fn begin(&self, measurement: Measurement) -> Option<u64> {
+        let key = self.operations.next_key();
+        let open = OpenOperation {
+            started: self.now(),
+            measurement,
+            has_attempt: false,
+        };
+        if self.operations.insert(key, open) {
+            Some(key)
+        } else {
+            self.refuse(DropReason::TooManyOpen);
+            None
+        }
+    }
+
+    /// Ends the operation: `finish` completes it, then it is offered.
+    pub(crate) fn end(&self, key: u64, finish: impl FnOnce(&mut Measurement)) -> bool {
+        let Some(open) = self.operations.remove(key) else {
+            return false;
+        };
+        let mut measurement = open.measurement;
+        measurement.ended = self.now();
+        measurement.duration = nanos(measurement.ended, open.started);
+        finish(&mut measurement);
+        settle_status(&mut measurement);
+        if measurement.provider.is_none() && measurement.model.is_none() || open.has_attempt {
+            self.offer(measurement);
+            return true;
+        }
+        self.offer(attempt_of(&measurement));
+        self.offer(measurement);
+        true
+    }
+
+    pub(crate) fn offered(&self) -> u64 {
+        self.queue.offered() + self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counted(&self) -> u64 {
+        self.tally.get().map_or(0, |tally| tally.counted())
+    }
+
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped
+            .get(reason as usize)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    #[cold]
+    fn ask(&self) {
+        if let Some(tally) = self.tally.get() {
+            tally.ask();
+        }
+    }
+
+    #[cold]
+    fn count_here(&self, measurement: Measurement) {
+        if let Some(tally) = self.tally.get() {
+            tally.count(&mut vec![measurement]);
+        }
+    }
+
+    fn add_dropped(&self, reason: DropReason) {
+        if let Some(count) = self.dropped.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A bad status without a better error type is its own error type, for an attempt always and for
+/// an operation from 500 on, as the HTTP conventions have it for servers.
+pub(crate) fn settle_status(measurement: &mut Measurement) {
+    let from = match measurement.kind {
+        Kind::Attempt => 400,
+        Kind::Operation => 500,
+        Kind::Component | Kind::Signal => return,
+    };
+    if let (None, Some(status)) = (measurement.error, measurement.status)
+        && status >= from
+    {
+        measurement.error = Some(error_type::of_status(status));
+    }
+}
+
+/// The attempt of an operation that named a provider and had no attempt below it.
+pub(crate) fn attempt_of(operation: &Measurement) -> Measurement {
+    let mut attempt = operation.clone();
+    attempt.kind = Kind::Attempt;
+    attempt.event = PerformanceEventType::ProviderEnd;
+    attempt.request_size = super::measurement::Amount::NONE;
+    attempt.response_size = super::measurement::Amount::NONE;
+    settle_status(&mut attempt);
+    attempt
+}
+
+/// Nanoseconds from `started` to `ended`.
+#[inline]
+pub(crate) fn nanos(ended: Timestamp, started: Timestamp) -> u64 {
+    ended.as_unix_nanos().saturating_sub(started.as_unix_nanos())
+}
+
+/// The label of `text` in `table`; none for an empty text.
+pub(crate) fn label_of(table: &LabelTable, text: &str) -> Label {
+    if text.is_empty() {
+        Label::NONE
+    } else {
+        table.label(text)
+    }
+}

@@ -1,0 +1,208 @@
+//! Which callsites are ours: decided once for each, by the names of their fields.
+
+use super::field::{Field, Meaning, recognise, recognise_in_event};
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tracing_core::{Level, Metadata};
+
+/// The target of the span that the HTTP layer opens.
+pub(crate) const HTTP_TARGET: &str = "aimux_otel::http";
+/// Its field with the number of the operation that the HTTP layer has open.
+pub(crate) const HTTP_OPERATION_FIELD: &str = "aimux.http_operation";
+
+/// At most this many callsites are measured in one process.
+const MAX_CALLSITES: usize = 1_024;
+const CELLS: usize = MAX_CALLSITES * 2;
+
+/// The place of a callsite in the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallsiteNumber(u16);
+
+/// What to do at one callsite.
+#[derive(Debug)]
+pub(super) struct Callsite {
+    pub(super) fields: Box<[Option<Field>]>,
+    pub(super) kind: CallsiteKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallsiteKind {
+    /// A span that may be an operation, an attempt or component work.
+    Span {
+        /// It has a field for a component.
+        component: bool,
+        /// It has a field for an endpoint.
+        endpoint: bool,
+    },
+    /// The HTTP layer's own span, a link to the operation that it keeps.
+    HttpSpan,
+    /// An `aimux.event`.
+    Signal,
+    /// An event at `ERROR` with an `error` field.
+    Error,
+}
+
+/// The measured callsites. Only ever grows, by cells that are written once.
+#[derive(Debug)]
+pub(super) struct Callsites {
+    cells: Box<[OnceLock<(usize, Callsite)>]>,
+    adding: Mutex<Added>,
+    refused: AtomicU64,
+    error_events: bool,
+}
+
+#[derive(Debug, Default)]
+struct Added {
+    count: usize,
+    /// Where spans stand that are not ours.
+    foreign_spans: HashSet<(&'static str, u32)>,
+}
+
+impl Callsites {
+    pub(super) fn new(error_events: bool) -> Self {
+        Self {
+            cells: std::iter::repeat_with(OnceLock::new).take(CELLS).collect(),
+            adding: Mutex::new(Added::default()),
+            refused: AtomicU64::new(0),
+            error_events,
+        }
+    }
+
+    /// What to do at the callsite of `metadata`, and its number; `None` if it is not ours.
+    #[inline]
+    pub(super) fn get(&self, metadata: &Metadata<'_>) -> Option<(CallsiteNumber, &Callsite)> {
+        let address = address(metadata);
+        let mut at = start(address);
+        while let Some((taken, callsite)) = self.cells.get(at)?.get() {
+            if *taken == address {
+                return Some((CallsiteNumber(at as u16), callsite));
+            }
+            at = (at + 1) % CELLS;
+        }
+        None
+    }
+
+    /// What to do at the callsite with this number.
+    #[inline]
+    pub(super) fn at(&self, CallsiteNumber(number): CallsiteNumber) -> Option<&Callsite> {
+        let (_, callsite) = self.cells.get(usize::from(number))?.get()?;
+        Some(callsite)
+    }
+
+    /// Decides about a callsite when it is first reached, or again for another subscriber;
+    /// whether it is ours.
+    pub(super) fn register(&self, metadata: &'static Metadata<'static>) -> bool {
+        if self.get(metadata).is_some() {
+            return true;
+        }
+        let mut added = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(callsite) = self.decide(metadata, &mut added) else {
+            return false;
+        };
+        if added.count >= MAX_CALLSITES {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let address = address(metadata);
+        let mut at = start(address);
+        let mut entry = (address, callsite);
+        while let Some(cell) = self.cells.get(at) {
+            match cell.set(entry) {
+                Ok(()) => {
+                    added.count += 1;
+                    return true;
+                }
+                // The same callsite may have been registered by another thread meanwhile.
+                Err(_) if cell.get().is_some_and(|(taken, _)| *taken == address) => return true,
+                Err(back) => entry = back,
+            }
+            at = (at + 1) % CELLS;
+        }
+        false
+    }
+
+    fn decide(&self, metadata: &'static Metadata<'static>, added: &mut Added) -> Option<Callsite> {
+        let place = metadata.file().zip(metadata.line());
+        if metadata.is_span() {
+            let callsite = span_callsite(metadata);
+            if callsite.is_none() {
+                added.foreign_spans.extend(place);
+            }
+            return callsite;
+        }
+        if metadata.fields().iter().any(|f| f.name() == "aimux.event") {
+            return Some(Callsite {
+                fields: fields_of(metadata, recognise_in_event),
+                kind: CallsiteKind::Signal,
+            });
+        }
+        // What `#[instrument(err)]` emits for a function that is not measured stands where that
+        // function's span does, and says nothing about the measured span around it.
+        let is_error = self.error_events
+            && *metadata.level() == Level::ERROR
+            && metadata.fields().iter().any(|f| f.name() == "error")
+            && !place.is_some_and(|place| added.foreign_spans.contains(&place));
+        is_error.then(|| Callsite {
+            fields: Box::default(),
+            kind: CallsiteKind::Error,
+        })
+    }
+}
+
+fn span_callsite(metadata: &'static Metadata<'static>) -> Option<Callsite> {
+    if metadata.target() == HTTP_TARGET {
+        let link = |name: &str| {
+            (name == HTTP_OPERATION_FIELD).then_some(Field {
+                meaning: Meaning::HttpOperation,
+                alias: false,
+            })
+        };
+        return Some(Callsite {
+            fields: fields_of(metadata, link),
+            kind: CallsiteKind::HttpSpan,
+        });
+    }
+    let mut fields = fields_of(metadata, recognise);
+    let has = |meaning| fields.iter().flatten().any(|f| f.meaning == meaning);
+    let (component, endpoint) = (has(Meaning::Component), has(Meaning::Endpoint));
+    let ours = component || endpoint || has(Meaning::Provider) || has(Meaning::Model);
+    if component {
+        // Beside `component`, the short `operation` is the component's.
+        for field in fields.iter_mut().flatten() {
+            if field.alias && field.meaning == Meaning::Operation {
+                field.meaning = Meaning::ComponentOperation;
+            }
+        }
+    }
+    ours.then_some(Callsite {
+        fields,
+        kind: CallsiteKind::Span {
+            component,
+            endpoint,
+        },
+    })
+}
+
+fn fields_of(
+    metadata: &Metadata<'_>,
+    recognise: impl Fn(&str) -> Option<Field>,
+) -> Box<[Option<Field>]> {
+    let names = metadata.fields().iter();
+    names.map(|field| recognise(field.name())).collect()
+}
+
+/// Callsites live as long as the process, so where one lies names it.
+fn address(metadata: &Metadata<'_>) -> usize {
+    std::ptr::from_ref(metadata).cast::<()>() as usize
+}
+
+#[inline]
+fn start(address: usize) -> usize {
+    // Metadata are aligned, so the lowest bits say nothing.
+    (address >> 3).wrapping_mul(0x9E37_79B1) % CELLS
+}

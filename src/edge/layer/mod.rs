@@ -1,0 +1,350 @@
+//! The tracing layer: from spans and events to measurements.
+//!
+//! It keeps its own table of open spans instead of the registry's extensions, which would cost an
+//! allocation and a lock for each span, and it never calls code of the host.
+
+mod callsite;
+mod field;
+mod span;
+mod traces;
+
+use crate::core::{
+    events::PerformanceEventType,
+    measurement::{Kind, Measurement},
+    open::OpenTable,
+    recorder::{DropReason, Recorder, attempt_of, nanos, settle_status},
+};
+use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
+pub(crate) use callsite::{HTTP_OPERATION_FIELD, HTTP_TARGET};
+use span::{OperationRef, Reader, SpanState};
+pub(crate) use traces::Traces;
+use traces::is_traced;
+use std::sync::Arc;
+use tracing_core::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+    subscriber::Interest,
+};
+use tracing_subscriber::{
+    Layer,
+    filter::{Filtered, LevelFilter},
+    layer::{Context, Filter},
+    registry::LookupSpan,
+};
+
+/// The layer behind its own filter, so that callsites which are not ours are never enabled for it.
+pub(crate) type MeasuringLayer<S> = Filtered<SpanLayer<S>, OursOnly, S>;
+
+/// A layer that measures for `recorder`, and hands sampled spans to `traces`.
+pub(crate) fn layer<S>(
+    recorder: Arc<Recorder>,
+    error_events: bool,
+    max_open: usize,
+    traces: Option<Traces<S>>,
+) -> MeasuringLayer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let ours = OursOnly {
+        callsites: Arc::new(Callsites::new(error_events)),
+        traces: traces.is_some(),
+    };
+    SpanLayer {
+        recorder,
+        callsites: Arc::clone(&ours.callsites),
+        spans: OpenTable::new(max_open),
+        traces,
+    }
+    .with_filter(ours)
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct SpanLayer<S> {
+    recorder: Arc<Recorder>,
+    callsites: Arc<Callsites>,
+    spans: OpenTable<SpanState>,
+    traces: Option<Traces<S>>,
+}
+
+/// Lets the callsites through that have a recognised field, and those that are traced.
+#[derive(Debug)]
+pub(crate) struct OursOnly {
+    callsites: Arc<Callsites>,
+    traces: bool,
+}
+
+impl<S> Filter<S> for OursOnly {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.callsites.get(metadata).is_some() || self.traces && is_traced(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.callsites.register(metadata) || self.traces && is_traced(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
+    }
+}
+
+impl<S> Layer<S> for SpanLayer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(traces) = &self.traces {
+            traces.on_new_span(attributes, id, context.clone());
+        }
+        let Some((number, callsite)) = self.callsites.get(attributes.metadata()) else {
+            return;
+        };
+        let mut state = SpanState::new(self.recorder.now(), number, callsite.kind);
+        attributes.record(&mut Reader {
+            callsite,
+            recorder: &self.recorder,
+            state: &mut state,
+        });
+        state.operation = self.operation_around(attributes, &context);
+        if !self.spans.insert(id.into_u64(), state) {
+            self.recorder.refuse(DropReason::TooManyOpen);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.spans.with(id.into_u64(), |state| {
+            if let Some(callsite) = self.callsites.at(state.callsite) {
+                values.record(&mut Reader {
+                    callsite,
+                    recorder: &self.recorder,
+                    state,
+                });
+            }
+        });
+        if let Some(traces) = &self.traces {
+            traces.on_record(id, values, context);
+        }
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        if let Some(traces) = &self.traces {
+            traces.on_follows_from(id, follows, context);
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(traces) = &self.traces {
+            traces.on_enter(id, context);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(traces) = &self.traces {
+            traces.on_exit(id, context);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let direct = direct_span(event, &context);
+        if let Some(traces) = &self.traces {
+            traces.on_event(event, direct, context);
+        }
+        let Some((number, callsite)) = self.callsites.get(event.metadata()) else {
+            return;
+        };
+        match callsite.kind {
+            CallsiteKind::Error => {
+                if let Some(id) = direct {
+                    self.spans.with(id, |state| state.error_event = true);
+                }
+            }
+            CallsiteKind::Signal => self.signal(event, number, callsite, direct),
+            CallsiteKind::Span { .. } | CallsiteKind::HttpSpan => {}
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if let Some(traces) = &self.traces {
+            traces.on_close(&id, context);
+        }
+        if let Some(state) = self.spans.remove(id.into_u64()) {
+            self.close(state);
+        }
+    }
+}
+
+impl<S> SpanLayer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    /// The operation that a new span belongs to.
+    fn operation_around(
+        &self,
+        attributes: &Attributes<'_>,
+        context: &Context<'_, S>,
+    ) -> Option<OperationRef> {
+        let parent = match attributes.parent() {
+            Some(parent) => parent.clone(),
+            None if attributes.is_contextual() => context.current_span().id()?.clone(),
+            None => return None,
+        };
+        self.operation_at(parent.into_u64())
+            .unwrap_or_else(|| {
+                // A span of somebody else's stands between: go up to the nearest of ours.
+                let mut above = context.span(&parent);
+                while let Some(span) = above {
+                    if let Some(operation) = self.operation_at(span.id().into_u64()) {
+                        return operation;
+                    }
+                    above = span.parent();
+                }
+                None
+            })
+    }
+
+    /// The operation that the span `id` is or belongs to; `None` if the span is not ours.
+    fn operation_at(&self, id: u64) -> Option<Option<OperationRef>> {
+        self.spans.with(id, |state| match state.http_operation {
+            Some(key) => Some(OperationRef::Recorder(key)),
+            // What enriches the HTTP layer's operation is not one itself.
+            None if matches!(state.operation, Some(OperationRef::Recorder(_))) => state.operation,
+            // Its endpoint may be told later.
+            None if matches!(state.kind, CallsiteKind::Span { endpoint: true, .. }) => {
+                Some(OperationRef::Span(id))
+            }
+            None => state.operation,
+        })
+    }
+
+    fn close(&self, mut state: SpanState) {
+        if state.http_operation.is_some() {
+            return;
+        }
+        let failure = state.failure();
+        let measurement = &mut state.measurement;
+        measurement.ended = self.recorder.now();
+        measurement.duration = nanos(measurement.ended, state.started);
+        measurement.error = failure;
+        let (is_attempt, is_operation) = (state.is_attempt(), state.is_operation());
+
+        self.offer_component(&state.measurement);
+        if is_operation {
+            self.close_operation(state, is_attempt);
+        } else if is_attempt {
+            if let Some(operation) = state.operation {
+                self.note_attempt(operation);
+            }
+            settle_status(&mut state.measurement);
+            self.recorder.offer(state.measurement);
+        }
+    }
+
+    fn close_operation(&self, mut state: SpanState, is_attempt: bool) {
+        if let Some(OperationRef::Recorder(key)) = state.operation {
+            let enriched = self
+                .recorder
+                .operations
+                .with(key, |open| open.enrich(&state.measurement))
+                .is_some();
+            if enriched {
+                if is_attempt && !state.has_attempt {
+                    self.note_attempt(OperationRef::Recorder(key));
+                    self.recorder.offer(attempt_of(&state.measurement));
+                }
+                return;
+            }
+        }
+        if is_attempt && !state.has_attempt {
+            self.recorder.offer(attempt_of(&state.measurement));
+        }
+        let measurement = &mut state.measurement;
+        measurement.kind = Kind::Operation;
+        measurement.event = PerformanceEventType::RequestEnd;
+        settle_status(measurement);
+        self.recorder.offer(state.measurement);
+    }
+
+    fn offer_component(&self, measurement: &Measurement) {
+        if measurement.component.is_none() {
+            return;
+        }
+        let mut component = measurement.clone();
+        component.kind = Kind::Component;
+        component.event = PerformanceEventType::RequestEnd;
+        self.recorder.offer(component);
+    }
+
+    /// Tells an operation that it has an attempt of its own.
+    fn note_attempt(&self, mut operation: OperationRef) {
+        loop {
+            match operation {
+                OperationRef::Recorder(key) => {
+                    let operations = &self.recorder.operations;
+                    operations.with(key, |open| open.has_attempt = true);
+                    return;
+                }
+                OperationRef::Span(id) => {
+                    let above = self.spans.with(id, |state| {
+                        state.has_attempt = true;
+                        // Its endpoint was never told: it is no operation, but one may be above.
+                        state.operation.filter(|_| !state.is_operation())
+                    });
+                    match above.flatten() {
+                        Some(above) => operation = above,
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+
+    fn signal(
+        &self,
+        event: &Event<'_>,
+        number: CallsiteNumber,
+        callsite: &Callsite,
+        direct: Option<u64>,
+    ) {
+        let mut state = SpanState::new(self.recorder.now(), number, callsite.kind);
+        event.record(&mut Reader {
+            callsite,
+            recorder: &self.recorder,
+            state: &mut state,
+        });
+        let mut signal = state.measurement;
+        if signal.kind != Kind::Signal {
+            return;
+        }
+        signal.ended = state.started;
+        if let Some(id) = direct {
+            self.spans.with(id, |around| {
+                let around_it = &around.measurement;
+                signal.provider = signal.provider.or(around_it.provider);
+                signal.model = signal.model.or(around_it.model);
+                signal.endpoint = signal.endpoint.or(around_it.endpoint);
+                around.suspect = match signal.event {
+                    PerformanceEventType::Timeout => Some("timeout"),
+                    PerformanceEventType::RateLimitHit => Some("rate_limited"),
+                    _ => around.suspect,
+                };
+            });
+        }
+        self.recorder.offer(signal);
+    }
+}
+
+/// The span that an event was emitted in, whoever's it is.
+fn direct_span<S>(event: &Event<'_>, context: &Context<'_, S>) -> Option<u64>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    match event.parent() {
+        Some(parent) => Some(parent.into_u64()),
+        None if event.is_contextual() => context.current_span().id().map(Id::into_u64),
+        None => None,
+    }
+}

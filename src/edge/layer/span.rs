@@ -1,0 +1,301 @@
+//! What is known of an open span, and what it comes to when it closes.
+
+use super::{
+    callsite::{Callsite, CallsiteKind, CallsiteNumber},
+    field::{Field, Meaning},
+};
+use crate::{
+    clock::Timestamp,
+    core::{
+        error_type,
+        events::PerformanceEventType,
+        labels::Label,
+        measurement::{Amount, Kind, Measurement, Method},
+        money::NanoUsd,
+        recorder::Recorder,
+    },
+};
+use std::sync::atomic::Ordering;
+use tracing_core::field::{Field as TracingField, Visit};
+
+/// Where an operation is kept that a span belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OperationRef {
+    /// Among the open spans, by the span's id.
+    Span(u64),
+    /// Among the recorder's open operations.
+    Recorder(u64),
+}
+
+/// An open span of ours.
+#[derive(Debug)]
+pub(super) struct SpanState {
+    pub(super) started: Timestamp,
+    pub(super) callsite: CallsiteNumber,
+    pub(super) measurement: Measurement,
+    /// The operation around it.
+    pub(super) operation: Option<OperationRef>,
+    /// The operation that the HTTP layer keeps: this span is its stand-in.
+    pub(super) http_operation: Option<u64>,
+    pub(super) kind: CallsiteKind,
+    /// A span below it has recorded an attempt.
+    pub(super) has_attempt: bool,
+    /// An `ERROR` event with an `error` field was seen directly inside.
+    pub(super) error_event: bool,
+    /// What an `aimux.event` inside says would be the reason, if it failed.
+    pub(super) suspect: Option<&'static str>,
+    pub(super) otel_status: OtelStatus,
+    /// `otel.kind` is `client`.
+    pub(super) client: bool,
+    /// What has been told by a name of the conventions, as bits of [`Meaning::bit`].
+    conventional: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtelStatus {
+    Unset,
+    Ok,
+    Error,
+}
+
+impl SpanState {
+    pub(super) fn new(started: Timestamp, number: CallsiteNumber, kind: CallsiteKind) -> Self {
+        Self {
+            started,
+            callsite: number,
+            kind,
+            measurement: Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd),
+            operation: None,
+            http_operation: None,
+            has_attempt: false,
+            error_event: false,
+            suspect: None,
+            otel_status: OtelStatus::Unset,
+            client: false,
+            conventional: 0,
+        }
+    }
+
+    /// It names a provider or a model.
+    pub(super) const fn is_attempt(&self) -> bool {
+        !self.measurement.provider.is_none() || !self.measurement.model.is_none()
+    }
+
+    /// It names an endpoint, and is not a call that the gateway itself makes.
+    pub(super) const fn is_operation(&self) -> bool {
+        !self.measurement.endpoint.is_none() && !self.client
+    }
+
+    /// The reason of its failure; `None` if it is a success as far as it says.
+    pub(super) fn failure(&self) -> Option<&'static str> {
+        let measurement = &self.measurement;
+        if measurement.error.is_some() {
+            return measurement.error;
+        }
+        let status_failed = measurement.status.map(|status| status >= 400);
+        let recorded_success = self.otel_status == OtelStatus::Ok || status_failed == Some(false);
+        match (status_failed, self.otel_status) {
+            // The status itself will be the reason.
+            (Some(true), _) => None,
+            (_, OtelStatus::Error) => Some(self.suspect.unwrap_or(error_type::OTHER)),
+            _ if self.error_event && !recorded_success => {
+                Some(self.suspect.unwrap_or(error_type::OTHER))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Writes the recognised fields of one callsite into a state. It never runs code of the host:
+/// a value that only `Debug` or `Display` can show is not read.
+pub(super) struct Reader<'a> {
+    pub(super) callsite: &'a Callsite,
+    pub(super) recorder: &'a Recorder,
+    pub(super) state: &'a mut SpanState,
+}
+
+impl Reader<'_> {
+    #[inline]
+    fn field(&mut self, field: &TracingField) -> Option<Meaning> {
+        let Field { meaning, alias } = (*self.callsite.fields.get(field.index())?)?;
+        if !alias {
+            self.state.conventional |= meaning.bit();
+        } else if self.state.conventional & meaning.bit() != 0 {
+            return None;
+        }
+        Some(meaning)
+    }
+
+    fn text(&mut self, meaning: Meaning, text: &str) {
+        let labels = &self.recorder.labels;
+        let measurement = &mut self.state.measurement;
+        match meaning {
+            Meaning::Provider => measurement.provider = labels.providers.label(text),
+            Meaning::Model => measurement.model = labels.models.label(text),
+            Meaning::Operation => measurement.operation = labels.operations.label(text),
+            Meaning::Endpoint => measurement.endpoint = labels.endpoints.label(text),
+            Meaning::Component => measurement.component = labels.components.label(text),
+            Meaning::ComponentOperation => {
+                measurement.component_operation = labels.component_operations.label(text);
+            }
+            Meaning::Method => measurement.method = Some(Method::from_text(text)),
+            Meaning::ErrorType => measurement.error = error_of(text),
+            Meaning::OtelStatus => {
+                self.state.otel_status = match text {
+                    _ if text.eq_ignore_ascii_case("ok") => OtelStatus::Ok,
+                    _ if text.eq_ignore_ascii_case("error") => OtelStatus::Error,
+                    _ => OtelStatus::Unset,
+                };
+            }
+            Meaning::OtelKind => self.state.client = text.eq_ignore_ascii_case("client"),
+            Meaning::Event => {
+                if let Some(event) = event_of(text) {
+                    measurement.event = event;
+                    measurement.kind = Kind::Signal;
+                }
+            }
+            Meaning::From => measurement.provider = labels.providers.label(text),
+            Meaning::To => measurement.failover_to = labels.providers.label(text),
+            Meaning::Reason => measurement.reason = labels.reasons.label(text),
+            _ => match text.parse::<f64>() {
+                Ok(number) => self.float(meaning, number),
+                Err(_) => self.unreadable(),
+            },
+        }
+    }
+
+    fn integer(&mut self, meaning: Meaning, integer: u64) {
+        let measurement = &mut self.state.measurement;
+        let amount = Amount::new(integer);
+        match meaning {
+            Meaning::StatusCode => match u16::try_from(integer) {
+                Ok(status @ 100..=599) => measurement.status = Some(status),
+                _ => self.unreadable(),
+            },
+            Meaning::RequestSize => measurement.request_size = amount,
+            Meaning::ResponseSize => measurement.response_size = amount,
+            Meaning::InputTokens => measurement.input_tokens = amount,
+            Meaning::OutputTokens => measurement.output_tokens = amount,
+            Meaning::CacheReadTokens => measurement.cache_read_tokens = amount,
+            Meaning::CacheWriteTokens => measurement.cache_write_tokens = amount,
+            Meaning::ReasoningTokens => measurement.reasoning_tokens = amount,
+            Meaning::HttpOperation => self.state.http_operation = Some(integer),
+            Meaning::Cost | Meaning::TimeToFirstChunk | Meaning::TimeToFirstChunkMs => {
+                self.float(meaning, integer as f64);
+            }
+            // A status or an error code that is spelled as a number.
+            Meaning::ErrorType => {
+                let status = u16::try_from(integer).unwrap_or(0);
+                measurement.error = Some(error_type::of_status(status));
+            }
+            _ => self.unreadable(),
+        }
+    }
+
+    fn float(&mut self, meaning: Meaning, number: f64) {
+        let measurement = &mut self.state.measurement;
+        match meaning {
+            Meaning::Cost => match NanoUsd::from_usd(number) {
+                Some(cost) => measurement.set_cost(cost),
+                None => self.unreadable(),
+            },
+            Meaning::TimeToFirstChunk | Meaning::TimeToFirstChunkMs => {
+                let to_nanos = match meaning {
+                    Meaning::TimeToFirstChunk => 1e9,
+                    _ => 1e6,
+                };
+                match nanos_of(number * to_nanos) {
+                    Some(nanos) => measurement.time_to_first_chunk = Amount::new(nanos),
+                    None => self.unreadable(),
+                }
+            }
+            _ if number >= 0.0 && number < 2f64.powi(63) && number.fract() == 0.0 => {
+                self.integer(meaning, number as u64);
+            }
+            _ => self.unreadable(),
+        }
+    }
+
+    #[cold]
+    fn unreadable(&self) {
+        self.recorder
+            .unreadable_fields
+            .fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Visit for Reader<'_> {
+    #[inline]
+    fn record_str(&mut self, field: &TracingField, value: &str) {
+        if let Some(meaning) = self.field(field) {
+            self.text(meaning, value);
+        }
+    }
+
+    #[inline]
+    fn record_u64(&mut self, field: &TracingField, value: u64) {
+        if let Some(meaning) = self.field(field) {
+            self.integer(meaning, value);
+        }
+    }
+
+    fn record_i64(&mut self, field: &TracingField, value: i64) {
+        if let Some(meaning) = self.field(field) {
+            match u64::try_from(value) {
+                Ok(value) => self.integer(meaning, value),
+                Err(_) => self.unreadable(),
+            }
+        }
+    }
+
+    fn record_f64(&mut self, field: &TracingField, value: f64) {
+        if let Some(meaning) = self.field(field) {
+            self.float(meaning, value);
+        }
+    }
+
+    fn record_bool(&mut self, field: &TracingField, _: bool) {
+        if self.field(field).is_some() {
+            self.unreadable();
+        }
+    }
+
+    /// What `?value` and `%value` come to: to read it would run code of the host. That there is a
+    /// provider, model, endpoint or component is still known, only not which.
+    fn record_debug(&mut self, field: &TracingField, _: &dyn std::fmt::Debug) {
+        let Some(meaning) = self.field(field) else {
+            return;
+        };
+        let measurement = &mut self.state.measurement;
+        match meaning {
+            Meaning::Provider => measurement.provider = Label::OTHER,
+            Meaning::Model => measurement.model = Label::OTHER,
+            Meaning::Endpoint => measurement.endpoint = Label::OTHER,
+            Meaning::Component => measurement.component = Label::OTHER,
+            Meaning::ErrorType => measurement.error = Some(error_type::OTHER),
+            _ => {}
+        }
+        self.unreadable();
+    }
+}
+
+/// The error type that `text` spells; an empty text is none.
+pub(super) fn error_of(text: &str) -> Option<&'static str> {
+    (!text.is_empty()).then(|| error_type::canonical(text))
+}
+
+fn event_of(text: &str) -> Option<PerformanceEventType> {
+    Some(match text {
+        "cache_hit" => PerformanceEventType::CacheHit,
+        "cache_miss" => PerformanceEventType::CacheMiss,
+        "rate_limit_hit" => PerformanceEventType::RateLimitHit,
+        "timeout" => PerformanceEventType::Timeout,
+        "failover_initiated" => PerformanceEventType::FailoverInitiated,
+        _ => return None,
+    })
+}
+
+/// Whole nanoseconds, if that is a length of time below some 290 years.
+fn nanos_of(nanos: f64) -> Option<u64> {
+    (nanos >= 0.0 && nanos < 2f64.powi(63)).then_some(nanos as u64)
+}

@@ -1,0 +1,189 @@
+//! The part of the layer that hands sampled spans to `tracing-opentelemetry`.
+//!
+//! What is not sampled must be kept from it by somebody in front, since it costs the same whatever
+//! the SDK's sampler then decides. A per-layer filter in front would look every span up again for
+//! each callback, so the decision is made here, and remembered for the sampled spans only.
+
+use crate::{config::TraceSampling, core::open::OpenTable};
+use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
+use opentelemetry_sdk::trace::SdkTracer;
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU8, Ordering},
+};
+use tracing_core::{
+    Event, Level, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+
+/// Counters that tell at a glance which spans are certainly not sampled.
+const GLANCE: usize = 4_096;
+
+/// Crates that an exporter itself is made of: their spans would feed back.
+const OWN_TRANSPORT: [&str; 8] = [
+    "opentelemetry",
+    "tonic",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "tower",
+    "aimux_otel::http_surface",
+];
+
+pub(crate) struct Traces<S> {
+    layer: OpenTelemetryLayer<S, SdkTracer>,
+    sampling: TraceSampling,
+    sampled: OpenTable<()>,
+    glance: Box<[AtomicU8]>,
+}
+
+impl<S> std::fmt::Debug for Traces<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Traces")
+            .field("sampling", &self.sampling)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a callsite is traced at all: `INFO` and above, and not of an exporter's own transport.
+pub(super) fn is_traced(metadata: &Metadata<'_>) -> bool {
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO && !OWN_TRANSPORT.contains(&root)
+}
+
+impl<S> Traces<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    pub(crate) fn new(tracer: SdkTracer, sampling: TraceSampling, max_open: usize) -> Self {
+        Self {
+            layer: tracing_opentelemetry::layer()
+                .with_tracer(tracer)
+                .with_location(false)
+                .with_threads(false),
+            sampling,
+            sampled: OpenTable::new(max_open),
+            glance: std::iter::repeat_with(AtomicU8::default)
+                .take(GLANCE)
+                .collect(),
+        }
+    }
+
+    pub(super) fn on_new_span(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: Context<'_, S>,
+    ) {
+        let sampled = match attributes.parent() {
+            Some(parent) => self.is_sampled(parent),
+            None if attributes.is_contextual() => match context.current_span().id() {
+                Some(parent) => self.is_sampled(parent),
+                None => self.samples_root(),
+            },
+            None => self.sampling.samples(None, random()),
+        };
+        if sampled && self.sampled.insert(id.into_u64(), ()) {
+            if let Some(count) = self.glance_at(id) {
+                // A counter that is full stays so: a wrong glance only costs the exact look.
+                count
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1))
+                    .ok();
+            }
+            self.layer.on_new_span(attributes, id, context);
+        }
+    }
+
+    pub(super) fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if self.is_sampled(id) {
+            self.layer.on_record(id, values, context);
+        }
+    }
+
+    pub(super) fn on_event(&self, event: &Event<'_>, direct: Option<u64>, context: Context<'_, S>) {
+        if direct.is_some_and(|id| self.is_sampled(&Id::from_u64(id))) {
+            self.layer.on_event(event, context);
+        }
+    }
+
+    pub(super) fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        if self.is_sampled(id) && self.is_sampled(follows) {
+            self.layer.on_follows_from(id, follows, context);
+        }
+    }
+
+    pub(super) fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if self.is_sampled(id) {
+            self.layer.on_enter(id, context);
+        }
+    }
+
+    pub(super) fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if self.is_sampled(id) {
+            self.layer.on_exit(id, context);
+        }
+    }
+
+    pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) {
+        if !self.is_sampled(id) {
+            return;
+        }
+        self.layer.on_close(id.clone(), context);
+        self.sampled.remove(id.into_u64());
+        if let Some(count) = self.glance_at(id) {
+            count
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                    (n < u8::MAX).then(|| n.saturating_sub(1))
+                })
+                .ok();
+        }
+    }
+
+    #[inline]
+    fn is_sampled(&self, id: &Id) -> bool {
+        let maybe = self
+            .glance_at(id)
+            .is_some_and(|count| count.load(Ordering::Relaxed) != 0);
+        maybe && self.sampled.with(id.into_u64(), |()| ()).is_some()
+    }
+
+    fn glance_at(&self, id: &Id) -> Option<&AtomicU8> {
+        let id = id.into_u64();
+        let mixed = (id ^ (id >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.glance.get((mixed >> 52) as usize % GLANCE)
+    }
+
+    /// A span without a parent in this process: the caller elsewhere may have decided.
+    fn samples_root(&self) -> bool {
+        let remote = OtelContext::map_current(|context| {
+            let span = context.span();
+            let remote = span.span_context();
+            remote.is_valid().then(|| {
+                let trace = u128::from_be_bytes(remote.trace_id().to_bytes());
+                (remote.is_sampled(), trace as u64)
+            })
+        });
+        self.sampling.samples(remote, random())
+    }
+}
+
+/// A number that nobody outside can foresee in bulk: a xorshift of its own for each thread.
+fn random() -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(1_u64) | 1);
+    }
+    STATE
+        .try_with(|state| {
+            let mut x = state.get();
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            state.set(x);
+            x
+        })
+        .unwrap_or(0)
+}

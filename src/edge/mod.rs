@@ -1,0 +1,3 @@
+//! The edges: where tracing, OpenTelemetry, HTTP and the operating system touch the core.
+
+pub(crate) mod layer;

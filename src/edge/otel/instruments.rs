@@ -1,0 +1,597 @@
+//! The OpenTelemetry instruments, and the series that measurements are recorded into.
+//!
+//! Each series is bound once, so that a record needs no look-up of attributes. How many there are
+//! is limited here, before the SDK sees them: what comes later shares a series under `_OTHER`.
+
+use super::streams::CARDINALITY_LIMIT;
+use crate::{
+    core::{
+        events::PerformanceEventType,
+        labels::{Label, LabelTable},
+        measurement::{Kind, Measurement, Method},
+        money::NanoUsd,
+        recorder::{DropReason, LabelTables, Recorder},
+    },
+    names,
+};
+use opentelemetry::{
+    KeyValue, Value,
+    metrics::{BoundHistogram, Counter, Histogram, Meter},
+};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+/// Series of one kind at the most; what comes later shares a series.
+const MAX_SERIES: usize = 1_500;
+
+/// The bound of each kind of series, with room for the shared ones, is below the SDK's.
+const _: () = assert!(MAX_SERIES * 2 < CARDINALITY_LIMIT);
+
+type SeriesMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Instruments {
+    meter: Meters,
+    labels: Arc<LabelTables>,
+    attempts: SeriesMap<AttemptKey, AttemptSeries>,
+    requests: SeriesMap<RequestKey, RequestSeries>,
+    components: SeriesMap<ComponentKey, BoundHistogram<f64>>,
+    costs: Arc<CostLedger>,
+    figures: Arc<SeriesFigures>,
+}
+
+#[derive(Debug)]
+struct Meters {
+    attempt_duration: Histogram<f64>,
+    time_to_first_chunk: Histogram<f64>,
+    token_usage: Histogram<u64>,
+    request_duration: Histogram<f64>,
+    request_size: Histogram<u64>,
+    response_size: Histogram<u64>,
+    component_duration: Histogram<f64>,
+    cache_results: Counter<u64>,
+    rate_limit_hits: Counter<u64>,
+    timeouts: Counter<u64>,
+    failovers: Counter<u64>,
+}
+
+/// Cost by provider and model, in nano-USD, so that it adds up exactly.
+#[derive(Debug, Default)]
+struct CostLedger(Mutex<HashMap<(Label, Label), CostEntry>>);
+
+#[derive(Debug)]
+struct CostEntry {
+    attributes: [KeyValue; 2],
+    nanos: Arc<AtomicI64>,
+}
+
+/// How many series there are, and how many were refused one of their own.
+#[derive(Debug, Default)]
+struct SeriesFigures {
+    in_use: AtomicU64,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct AttemptKey {
+    provider: Label,
+    model: Label,
+    operation: Label,
+    error: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct AttemptSeries {
+    duration: BoundHistogram<f64>,
+    time_to_first_chunk: Option<BoundHistogram<f64>>,
+    input_tokens: Option<BoundHistogram<u64>>,
+    output_tokens: Option<BoundHistogram<u64>>,
+    cost: Option<Arc<AtomicI64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct RequestKey {
+    endpoint: Label,
+    method: Option<Method>,
+    status: Option<u16>,
+    error: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct RequestSeries {
+    duration: BoundHistogram<f64>,
+    request_size: Option<BoundHistogram<u64>>,
+    response_size: Option<BoundHistogram<u64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ComponentKey {
+    component: Label,
+    operation: Label,
+    error: Option<&'static str>,
+}
+
+impl Instruments {
+    /// Instruments of `meter`, for the labels and figures of `recorder`.
+    pub(crate) fn new(meter: &Meter, recorder: &Arc<Recorder>) -> Self {
+        let costs = Arc::new(CostLedger::default());
+        let figures = Arc::new(SeriesFigures::default());
+        observe_costs(meter, Arc::clone(&costs));
+        observe_monitor(meter, recorder, Arc::clone(&figures));
+        Self {
+            meter: Meters::new(meter),
+            labels: Arc::clone(&recorder.labels),
+            attempts: SeriesMap::default(),
+            requests: SeriesMap::default(),
+            components: SeriesMap::default(),
+            costs,
+            figures,
+        }
+    }
+
+    /// Records one measurement.
+    #[inline]
+    pub(crate) fn record(&mut self, measurement: &Measurement) {
+        match measurement.kind {
+            Kind::Attempt => self.record_attempt(measurement),
+            Kind::Operation => self.record_request(measurement),
+            Kind::Component => self.record_component(measurement),
+            Kind::Signal => self.record_signal(measurement),
+        }
+    }
+
+    fn record_attempt(&mut self, measurement: &Measurement) {
+        let mut key = AttemptKey {
+            provider: measurement.provider,
+            model: measurement.model,
+            operation: measurement.operation,
+            error: measurement.error,
+        };
+        if self.attempts.len() >= MAX_SERIES && !self.attempts.contains_key(&key) {
+            self.figures.refused.fetch_add(1, Ordering::Relaxed);
+            key.model = Label::OTHER;
+            key.operation = Label::NONE;
+            if !self.attempts.contains_key(&key) && self.attempts.len() >= MAX_SERIES * 2 {
+                key.provider = Label::OTHER;
+            }
+        }
+        let series = self.attempts.entry(key).or_insert_with(|| {
+            self.figures.in_use.fetch_add(1, Ordering::Relaxed);
+            let attributes = key.attributes(&self.labels);
+            AttemptSeries {
+                duration: self.meter.attempt_duration.bind(&attributes),
+                time_to_first_chunk: None,
+                input_tokens: None,
+                output_tokens: None,
+                cost: None,
+            }
+        });
+        series.duration.record(seconds(measurement.duration));
+        if let Some(nanos) = measurement.time_to_first_chunk.get() {
+            let instrument = &self.meter.time_to_first_chunk;
+            series
+                .time_to_first_chunk
+                .get_or_insert_with(|| {
+                    instrument.bind(&key.without_error().attributes(&self.labels))
+                })
+                .record(seconds(nanos));
+        }
+        for (amount, bound, token_type) in [
+            (measurement.input_tokens, &mut series.input_tokens, "input"),
+            (measurement.output_tokens, &mut series.output_tokens, "output"),
+        ] {
+            if let Some(tokens) = amount.get() {
+                bound
+                    .get_or_insert_with(|| {
+                        let mut attributes = key.without_error().attributes(&self.labels);
+                        attributes.push(KeyValue::new(names::TOKEN_TYPE, token_type));
+                        self.meter.token_usage.bind(&attributes)
+                    })
+                    .record(tokens);
+            }
+        }
+        if let Some(cost) = measurement.cost() {
+            series
+                .cost
+                .get_or_insert_with(|| self.costs.entry(key, &self.labels))
+                .fetch_add(cost.nanos(), Ordering::Relaxed);
+        }
+    }
+
+    fn record_request(&mut self, measurement: &Measurement) {
+        let mut key = RequestKey {
+            endpoint: measurement.endpoint.or(Label::OTHER),
+            method: measurement.method,
+            status: measurement.status,
+            error: measurement.error,
+        };
+        if self.requests.len() >= MAX_SERIES && !self.requests.contains_key(&key) {
+            self.figures.refused.fetch_add(1, Ordering::Relaxed);
+            key.endpoint = Label::OTHER;
+        }
+        let series = self.requests.entry(key).or_insert_with(|| {
+            self.figures.in_use.fetch_add(1, Ordering::Relaxed);
+            RequestSeries {
+                duration: self
+                    .meter
+                    .request_duration
+                    .bind(&key.attributes(&self.labels)),
+                request_size: None,
+                response_size: None,
+            }
+        });
+        series.duration.record(seconds(measurement.duration));
+        for (amount, bound, instrument) in [
+            (
+                measurement.request_size,
+                &mut series.request_size,
+                &self.meter.request_size,
+            ),
+            (
+                measurement.response_size,
+                &mut series.response_size,
+                &self.meter.response_size,
+            ),
+        ] {
+            if let Some(bytes) = amount.get() {
+                bound
+                    .get_or_insert_with(|| instrument.bind(&key.place(&self.labels)))
+                    .record(bytes);
+            }
+        }
+    }
+
+    fn record_component(&mut self, measurement: &Measurement) {
+        let mut key = ComponentKey {
+            component: measurement.component,
+            operation: measurement.component_operation,
+            error: measurement.error,
+        };
+        if self.components.len() >= MAX_SERIES && !self.components.contains_key(&key) {
+            self.figures.refused.fetch_add(1, Ordering::Relaxed);
+            key.operation = Label::OTHER;
+        }
+        self.components
+            .entry(key)
+            .or_insert_with(|| {
+                self.figures.in_use.fetch_add(1, Ordering::Relaxed);
+                let attributes = key.attributes(&self.labels);
+                self.meter.component_duration.bind(&attributes)
+            })
+            .record(seconds(measurement.duration));
+    }
+
+    fn record_signal(&self, measurement: &Measurement) {
+        let labels = &self.labels;
+        let provider = attribute(names::PROVIDER, &labels.providers, measurement.provider);
+        let model = attribute(names::MODEL, &labels.models, measurement.model);
+        let attributes = || provider.clone().into_iter().chain(model.clone());
+        match measurement.event {
+            PerformanceEventType::CacheHit | PerformanceEventType::CacheMiss => {
+                let hit = measurement.event == PerformanceEventType::CacheHit;
+                let result =
+                    KeyValue::new(names::CACHE_RESULT, if hit { "hit" } else { "miss" });
+                let attributes: Vec<_> = attributes().chain([result]).collect();
+                self.meter.cache_results.add(1, &attributes);
+            }
+            PerformanceEventType::RateLimitHit => {
+                let attributes: Vec<_> = attributes().collect();
+                self.meter.rate_limit_hits.add(1, &attributes);
+            }
+            PerformanceEventType::Timeout => {
+                let attributes: Vec<_> = attributes().collect();
+                self.meter.timeouts.add(1, &attributes);
+            }
+            PerformanceEventType::FailoverInitiated => {
+                let attributes: Vec<_> = [
+                    attribute(names::FAILOVER_FROM, &labels.providers, measurement.provider),
+                    attribute(names::FAILOVER_TO, &labels.providers, measurement.failover_to),
+                    attribute(names::FAILOVER_REASON, &labels.reasons, measurement.reason),
+                ]
+                .into_iter()
+                .flatten()
+                .collect();
+                self.meter.failovers.add(1, &attributes);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Meters {
+    fn new(meter: &Meter) -> Self {
+        let seconds = |name: &'static str, description: &'static str| {
+            let histogram = meter.f64_histogram(name).with_unit("s");
+            histogram.with_description(description).build()
+        };
+        let amounts = |name: &'static str, unit: &'static str, description: &'static str| {
+            let histogram = meter.u64_histogram(name).with_unit(unit);
+            histogram.with_description(description).build()
+        };
+        let counter = |name: &'static str, unit: &'static str, description: &'static str| {
+            let counter = meter.u64_counter(name).with_unit(unit);
+            counter.with_description(description).build()
+        };
+        Self {
+            attempt_duration: seconds(
+                names::ATTEMPT_DURATION,
+                "Duration of one call to one provider and model",
+            ),
+            time_to_first_chunk: seconds(
+                names::TIME_TO_FIRST_CHUNK,
+                "Time from the start of a call to its first chunk",
+            ),
+            token_usage: amounts(names::TOKEN_USAGE, "{token}", "Tokens used by one call"),
+            request_duration: seconds(
+                names::REQUEST_DURATION,
+                "Duration of what the gateway's client asked for",
+            ),
+            request_size: amounts(names::REQUEST_BODY_SIZE, "By", "Size of request bodies"),
+            response_size: amounts(names::RESPONSE_BODY_SIZE, "By", "Size of response bodies"),
+            component_duration: seconds(
+                names::COMPONENT_DURATION,
+                "Duration of work inside the gateway",
+            ),
+            cache_results: counter(
+                names::CACHE_RESULTS,
+                "{result}",
+                "Look-ups in the response cache",
+            ),
+            rate_limit_hits: counter(names::RATE_LIMIT_HITS, "{hit}", "Rate limits reached"),
+            timeouts: counter(names::TIMEOUTS, "{timeout}", "Timeouts told of by events"),
+            failovers: counter(
+                names::FAILOVERS,
+                "{failover}",
+                "Calls that were given to another provider",
+            ),
+        }
+    }
+}
+
+impl AttemptKey {
+    /// Sorted by key: the SDK keeps what comes unsorted twice.
+    fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
+        [
+            self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)),
+            attribute(names::OPERATION_NAME, &labels.operations, self.operation)
+                .or_else(|| Some(KeyValue::new(names::OPERATION_NAME, "chat"))),
+            attribute(names::PROVIDER, &labels.providers, self.provider.or(Label::OTHER)),
+            attribute(names::MODEL, &labels.models, self.model),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    const fn without_error(self) -> Self {
+        Self {
+            error: None,
+            ..self
+        }
+    }
+}
+
+impl RequestKey {
+    fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
+        let mut attributes: Vec<KeyValue> = Vec::with_capacity(4);
+        attributes.extend(self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)));
+        attributes.extend(
+            self.method
+                .map(|m| KeyValue::new(names::METHOD, m.text())),
+        );
+        attributes.extend(
+            self.status
+                .map(|s| KeyValue::new(names::STATUS_CODE, i64::from(s))),
+        );
+        attributes.extend(attribute(names::ROUTE, &labels.endpoints, self.endpoint));
+        attributes
+    }
+
+    /// Without how it went.
+    fn place(&self, labels: &LabelTables) -> Vec<KeyValue> {
+        Self {
+            status: None,
+            error: None,
+            ..*self
+        }
+        .attributes(labels)
+    }
+}
+
+impl ComponentKey {
+    fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
+        [
+            attribute(names::COMPONENT, &labels.components, self.component),
+            attribute(
+                names::COMPONENT_OPERATION,
+                &labels.component_operations,
+                self.operation,
+            ),
+            self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+impl CostLedger {
+    /// Where the cost of the provider and model of `key` is summed.
+    fn entry(&self, key: AttemptKey, labels: &LabelTables) -> Arc<AtomicI64> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let provider = key.provider.or(Label::OTHER);
+        let model = key.model.or(Label::OTHER);
+        let entry = entries.entry((provider, model)).or_insert_with(|| {
+            let text = |table: &LabelTable, label| Value::from(table.text(label).unwrap_or_default());
+            CostEntry {
+                attributes: [
+                    KeyValue::new(names::PROVIDER, text(&labels.providers, provider)),
+                    KeyValue::new(names::MODEL, text(&labels.models, model)),
+                ],
+                nanos: Arc::default(),
+            }
+        });
+        Arc::clone(&entry.nanos)
+    }
+}
+
+fn observe_costs(meter: &Meter, costs: Arc<CostLedger>) {
+    meter
+        .f64_observable_counter(names::COST)
+        .with_unit("USD")
+        .with_description("Cost of calls to providers")
+        .with_callback(move |observer| {
+            let entries = costs.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in entries.values() {
+                let cost = NanoUsd::from_nanos(entry.nanos.load(Ordering::Relaxed));
+                observer.observe(cost.usd(), &entry.attributes);
+            }
+        })
+        .build();
+}
+
+fn observe_monitor(meter: &Meter, recorder: &Arc<Recorder>, figures: Arc<SeriesFigures>) {
+    let counter = |name: &'static str, unit: &'static str, description: &'static str| {
+        let counter = meter.u64_observable_counter(name).with_unit(unit);
+        counter.with_description(description)
+    };
+    let of = Arc::clone(recorder);
+    counter(names::EVENTS_OFFERED, "{event}", "Measurements offered")
+        .with_callback(move |observer| observer.observe(of.offered(), &[]))
+        .build();
+    let of = Arc::clone(recorder);
+    counter(names::EVENTS_RECORDED, "{event}", "Measurements counted")
+        .with_callback(move |observer| observer.observe(of.counted(), &[]))
+        .build();
+    let of = Arc::clone(recorder);
+    counter(names::EVENTS_DROPPED, "{event}", "Measurements dropped")
+        .with_callback(move |observer| {
+            for reason in DropReason::ALL {
+                let attributes = [KeyValue::new(names::REASON, reason.text())];
+                observer.observe(of.dropped(reason), &attributes);
+            }
+        })
+        .build();
+    let of = Arc::clone(recorder);
+    counter(
+        names::LABELS_REFUSED,
+        "{value}",
+        "Label values counted under _OTHER",
+    )
+    .with_callback(move |observer| {
+        for (kind, table) in of.labels.named() {
+            observer.observe(table.refused(), &[KeyValue::new(names::LABEL_KIND, kind)]);
+        }
+    })
+    .build();
+    let of = Arc::clone(recorder);
+    counter(
+        names::FIELDS_UNREADABLE,
+        "{value}",
+        "Field values of a wrong type or range",
+    )
+    .with_callback(move |observer| {
+        observer.observe(of.unreadable_fields.load(Ordering::Relaxed), &[]);
+    })
+    .build();
+    let of = Arc::clone(&figures);
+    counter(
+        names::SERIES_REFUSED,
+        "{event}",
+        "Measurements that share a series for want of room",
+    )
+    .with_callback(move |observer| observer.observe(of.refused.load(Ordering::Relaxed), &[]))
+    .build();
+    meter
+        .u64_observable_gauge(names::SERIES)
+        .with_unit("{series}")
+        .with_description("Series in use")
+        .with_callback(move |observer| {
+            observer.observe(figures.in_use.load(Ordering::Relaxed), &[]);
+        })
+        .build();
+    let of = Arc::clone(recorder);
+    meter
+        .i64_observable_up_down_counter(names::ACTIVE_REQUESTS)
+        .with_unit("{request}")
+        .with_description("Requests in flight in the HTTP layer")
+        .with_callback(move |observer| {
+            observer.observe(of.active_requests.load(Ordering::Relaxed), &[]);
+        })
+        .build();
+}
+
+fn attribute(key: &'static str, table: &LabelTable, label: Label) -> Option<KeyValue> {
+    table.text(label).map(|text| KeyValue::new(key, text))
+}
+
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+
+impl Hash for AttemptKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let labels = u64::from(self.provider.number())
+            | u64::from(self.model.number()) << 16
+            | u64::from(self.operation.number()) << 32;
+        state.write_u64(labels);
+        hash_error(self.error, state);
+    }
+}
+
+impl Hash for RequestKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let method = self.method.map_or(0, |m| 1 + u64::from(m.number()));
+        let numbers = u64::from(self.endpoint.number())
+            | u64::from(self.status.unwrap_or(0)) << 16
+            | method << 32;
+        state.write_u64(numbers);
+        hash_error(self.error, state);
+    }
+}
+
+impl Hash for ComponentKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let labels = u64::from(self.component.number()) | u64::from(self.operation.number()) << 16;
+        state.write_u64(labels);
+        hash_error(self.error, state);
+    }
+}
+
+/// The length and the first bytes tell the values of a closed set well enough apart.
+fn hash_error(error: Option<&'static str>, state: &mut impl Hasher) {
+    if let Some(error) = error {
+        let first = error.bytes().take(4).fold(0, |n, b| n << 8 | u64::from(b));
+        state.write_u64(first << 8 | error.len() as u64);
+    }
+}
+
+/// A hash of a few words that are small numbers chosen by ourselves.
+#[derive(Debug, Default)]
+struct WordHasher(u64);
+
+impl Hasher for WordHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}

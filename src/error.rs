@@ -1,0 +1,61 @@
+//! What can go wrong, and what to do about it.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// Why a monitor could not be built. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting is out of its range.
+    #[error("{setting} is {found}; it must be {allowed}")]
+    Setting {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it was set to.
+        found: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// The monitor's own listener could not be bound.
+    #[error("cannot listen on {address} for the monitor: {source}; choose another address, or port 0 for any free port")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A thread or a runtime could not be started.
+    #[error("cannot start the monitor's thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The Prometheus exporter could not be made.
+    #[error("cannot register with the Prometheus registry: {0}")]
+    Prometheus(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The OTLP exporter could not be made.
+    #[cfg(feature = "otlp")]
+    #[error("cannot make the OTLP exporter: {0}; check the endpoint and OTEL_EXPORTER_OTLP_*")]
+    Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
+    /// OTLP was asked for, and this build cannot do it.
+    #[cfg(not(feature = "otlp"))]
+    #[error("OTLP export was asked for; enable the feature `otlp` of aimux-otel, or unset OTEL_EXPORTER_OTLP_ENDPOINT")]
+    OtlpDisabled,
+    /// Another global subscriber was there first.
+    #[error("a global tracing subscriber is already set; add `monitor.layer()` to it instead of calling `install()`")]
+    SubscriberSet(#[source] tracing::subscriber::SetGlobalDefaultError),
+}
+
+/// Why a shutdown was not complete.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// The deadline passed first. What was left goes on in the background and is then given up.
+    #[error("shutting down took longer than {deadline:?}: {unfinished} had not finished")]
+    Deadline {
+        /// The deadline that was given.
+        deadline: Duration,
+        /// What had not finished.
+        unfinished: &'static str,
+    },
+    /// An exporter could not send the last data.
+    #[error("the last data could not be sent: {0}")]
+    Flush(#[source] opentelemetry_sdk::error::OTelSdkError),
+}

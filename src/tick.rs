@@ -1,0 +1,313 @@
+//! The tick: every collection interval, and when somebody asks, one thread drains the queue,
+//! reads what the instruments recorded, and publishes a snapshot.
+
+use crate::{
+    clock::Timestamp,
+    config::Config,
+    core::{
+        events::{PerformanceEvent, RecentEvents},
+        labels::LabelTable,
+        measurement::Measurement,
+        recorder::{DropReason, LabelTables, Recorder, Tally},
+        snapshot::{Configured, Snapshot},
+        window::Windows,
+    },
+    edge::{
+        otel::{instruments::Instruments, reader::ViewReader},
+        process::Process,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::Thread,
+    time::Duration,
+};
+
+/// An answer older than this asks for a collection.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long an answer waits for it.
+const WAIT: Duration = Duration::from_millis(50);
+/// Measurements that are counted without letting go of the instruments.
+const BATCH: usize = 64;
+/// Requests that were begun by hand and not ended are given up after this.
+const NEVER_ENDED: Duration = Duration::from_secs(3_600);
+/// Recent events in one snapshot.
+const RECENT: usize = 100;
+
+/// A host's closure that is shown every event.
+pub(crate) type Observer = Box<dyn Fn(&PerformanceEvent) + Send + Sync>;
+
+/// Counts what leaves the queue: into the instruments, the recent events and the observer.
+pub(crate) struct Counter {
+    state: Mutex<CounterState>,
+    labels: Arc<LabelTables>,
+    counted: AtomicU64,
+    observer: Option<Observer>,
+    thread: OnceLock<Thread>,
+}
+
+struct CounterState {
+    instruments: Instruments,
+    recent: RecentEvents,
+}
+
+impl Counter {
+    pub(crate) fn new(
+        instruments: Instruments,
+        recent: RecentEvents,
+        labels: Arc<LabelTables>,
+        observer: Option<Observer>,
+    ) -> Self {
+        Self {
+            state: Mutex::new(CounterState {
+                instruments,
+                recent,
+            }),
+            labels,
+            counted: AtomicU64::new(0),
+            observer,
+            thread: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn newest(&self, count: usize) -> Vec<PerformanceEvent> {
+        let newest = lock(&self.state).recent.newest(count);
+        newest
+            .iter()
+            .map(|(number, m)| PerformanceEvent::from_measurement(*number, m, &self.labels))
+            .collect()
+    }
+}
+
+impl Tally for Counter {
+    fn count(&self, batch: &mut Vec<Measurement>) {
+        let mut measurements = batch.drain(..);
+        loop {
+            let mut state = lock(&self.state);
+            let mut counted = 0;
+            for measurement in measurements.by_ref().take(BATCH) {
+                state.instruments.record(&measurement);
+                if let Some(observer) = &self.observer {
+                    let number = state.recent.number() + 1;
+                    let event =
+                        PerformanceEvent::from_measurement(number, &measurement, &self.labels);
+                    // A host's closure that panics must not take the monitor with it.
+                    catch_unwind(AssertUnwindSafe(|| observer(&event))).ok();
+                }
+                state.recent.push(measurement);
+                counted += 1;
+            }
+            self.counted.fetch_add(counted, Ordering::Relaxed);
+            if counted < BATCH as u64 {
+                return;
+            }
+        }
+    }
+
+    fn counted(&self) -> u64 {
+        self.counted.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// What the tick works on, shared with those who read what it publishes.
+pub(crate) struct Shared {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) counter: Arc<Counter>,
+    pub(crate) config: Config,
+    pub(crate) started: Timestamp,
+    reader: ViewReader,
+    published: Mutex<Arc<Snapshot>>,
+    /// Collections asked for, and the number that the last collection served.
+    asked: AtomicU64,
+    served: Mutex<u64>,
+    served_one: Condvar,
+    stop: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        recorder: Arc<Recorder>,
+        counter: Arc<Counter>,
+        reader: ViewReader,
+        config: Config,
+    ) -> Self {
+        let started = recorder.now();
+        let snapshot = Snapshot::empty(started, configured(&config));
+        Self {
+            recorder,
+            counter,
+            config,
+            started,
+            reader,
+            published: Mutex::new(Arc::new(snapshot)),
+            asked: AtomicU64::new(0),
+            served: Mutex::new(0),
+            served_one: Condvar::new(),
+            stop: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// The last snapshot, whatever its age.
+    pub(crate) fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.published))
+    }
+
+    /// A snapshot not older than a second; or the last one, if the tick does not make it within
+    /// 50 ms. Blocks for that time at the most.
+    pub(crate) fn fresh(&self) -> Arc<Snapshot> {
+        let latest = self.latest();
+        if self.recorder.now().since(latest.collected_at) < FRESH {
+            return latest;
+        }
+        self.collect(WAIT);
+        self.latest()
+    }
+
+    /// Asks for a collection and waits until one that began after this call is done; whether it
+    /// was done in time.
+    pub(crate) fn collect(&self, wait: Duration) -> bool {
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.counter.ask();
+        let served = lock(&self.served);
+        let (served, _) = self
+            .served_one
+            .wait_timeout_while(served, wait, |served| {
+                *served < ticket && !self.stopped.load(Ordering::Acquire)
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        *served >= ticket
+    }
+
+    /// Tells the tick to collect for the last time and to end.
+    pub(crate) fn stop(&self) {
+        self.recorder.close();
+        self.stop.store(true, Ordering::Release);
+        self.counter.ask();
+    }
+
+    /// Waits until the tick has ended; whether it did in time.
+    pub(crate) fn wait_until_stopped(&self, wait: Duration) -> bool {
+        let served = lock(&self.served);
+        let waited = self
+            .served_one
+            .wait_timeout_while(served, wait, |_| !self.stopped.load(Ordering::Acquire));
+        drop(waited);
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Runs until [`stop`](Self::stop): the body of the tick's thread.
+    pub(crate) fn run(&self) {
+        self.counter.thread.set(std::thread::current()).ok();
+        let interval = self.config.collection_interval;
+        let mut windows = Windows::new(self.config.window_config());
+        let mut process = Process::new();
+        let mut spare = Vec::new();
+        let mut collected_at = self.started;
+        loop {
+            let stop = self.stop.load(Ordering::Acquire);
+            let asked = self.asked.load(Ordering::Acquire);
+            let now = self.recorder.now();
+            let due = collected_at.after(interval);
+            self.recorder.drain(&mut spare);
+            if stop || now >= due || asked > *lock(&self.served) {
+                self.give_up_what_never_ended(now);
+                collected_at = self.collect_into(&mut windows, collected_at, &mut process);
+                *lock(&self.served) = asked;
+                self.served_one.notify_all();
+            }
+            if stop {
+                break;
+            }
+            let asleep = collected_at.after(interval).since(self.recorder.now());
+            std::thread::park_timeout(asleep);
+        }
+        self.stopped.store(true, Ordering::Release);
+        // Under the lock, so that nobody goes to sleep between looking and waiting.
+        drop(lock(&self.served));
+        self.served_one.notify_all();
+    }
+
+    fn collect_into(
+        &self,
+        windows: &mut Windows,
+        since: Timestamp,
+        process: &mut Process,
+    ) -> Timestamp {
+        let until = self.recorder.now();
+        // A reader that cannot collect was shut down with its meter provider: the views then
+        // stay as they are.
+        let Ok(collection) = self.reader.read(since, until) else {
+            return until;
+        };
+        windows.append(collection);
+        let mut snapshot = windows.snapshot(until);
+        snapshot.started = self.started;
+        snapshot.configured = configured(&self.config);
+        snapshot.recent_events = self.counter.newest(RECENT);
+        snapshot.memory = process.sample();
+        *lock(&self.published) = Arc::new(snapshot);
+        until
+    }
+
+    fn give_up_what_never_ended(&self, now: Timestamp) {
+        let expired = now.before(NEVER_ENDED);
+        let given_up = self
+            .recorder
+            .operations
+            .remove_if(|open| open.started < expired);
+        for _ in given_up {
+            self.recorder.refuse(DropReason::NeverEnded);
+        }
+    }
+
+    /// What the monitor says of itself.
+    pub(crate) fn health(&self) -> MonitorHealth {
+        let recorder = &self.recorder;
+        let dropped = DropReason::ALL.map(|r| (r.text(), recorder.dropped(r)));
+        let refused = |(kind, table): (&'static str, &LabelTable)| (kind, table.refused());
+        MonitorHealth {
+            offered: recorder.offered(),
+            counted: recorder.counted(),
+            dropped: dropped.into(),
+            labels_refused: recorder.labels.named().map(refused).into(),
+        }
+    }
+}
+
+/// What became of everything that was offered to a monitor.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct MonitorHealth {
+    /// Operations, attempts, component work and signals that were handed to the monitor.
+    pub offered: u64,
+    /// Those that are counted in the instruments. What still waits in the queue is not yet.
+    pub counted: u64,
+    /// Those that never will be, by reason. Once nothing waits, `offered` is `counted` plus these.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Label values that were counted under `_OTHER`, by kind of label.
+    pub labels_refused: BTreeMap<&'static str, u64>,
+}
+
+fn configured(config: &Config) -> Arc<Configured> {
+    Arc::new(Configured {
+        providers: config.providers.clone(),
+        endpoints: config.endpoints.clone(),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
