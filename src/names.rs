@@ -1,0 +1,84 @@
+//! Every metric, attribute and scope name that the crate writes or recognises, one constant each.
+
+/// The instrumentation scope under which this crate records.
+pub(crate) const SCOPE: &str = "aimux-otel";
+
+// Metrics of the GenAI conventions.
+/// Duration of one attempt, in seconds.
+pub(crate) const GEN_AI_OPERATION_DURATION: &str = "gen_ai.client.operation.duration";
+/// Time from the start of an attempt to its first chunk, in seconds.
+pub(crate) const GEN_AI_TIME_TO_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
+/// Tokens used by one attempt, split by [`GEN_AI_TOKEN_TYPE`].
+pub(crate) const GEN_AI_TOKEN_USAGE: &str = "gen_ai.client.token.usage";
+
+// Metrics of the HTTP conventions.
+/// Duration of one operation, in seconds.
+pub(crate) const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
+/// Size of a request's body, in bytes.
+pub(crate) const HTTP_SERVER_REQUEST_BODY_SIZE: &str = "http.server.request.body.size";
+/// Size of a response's body, in bytes.
+pub(crate) const HTTP_SERVER_RESPONSE_BODY_SIZE: &str = "http.server.response.body.size";
+/// Operations in flight.
+pub(crate) const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_requests";
+
+// What the conventions lack.
+/// Cost of attempts, in USD.
+pub(crate) const COST: &str = "aimux.cost";
+/// Duration of one piece of component work, in seconds.
+pub(crate) const COMPONENT_DURATION: &str = "aimux.component.duration";
+/// Answers of the response cache, split by [`CACHE_RESULT`].
+pub(crate) const CACHE_RESULTS: &str = "aimux.cache.results";
+/// Rate limits hit.
+pub(crate) const RATE_LIMIT_HITS: &str = "aimux.rate_limit.hits";
+/// Timeouts.
+pub(crate) const TIMEOUTS: &str = "aimux.timeouts";
+/// Failovers, split by [`FAILOVER_FROM`], [`FAILOVER_TO`] and [`FAILOVER_REASON`].
+pub(crate) const FAILOVERS: &str = "aimux.failovers";
+
+// Attributes of the conventions.
+/// `chat`, `embeddings`, …
+pub(crate) const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
+/// The AI provider.
+pub(crate) const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
+/// The name that [`GEN_AI_PROVIDER_NAME`] had before.
+pub(crate) const GEN_AI_SYSTEM: &str = "gen_ai.system";
+/// The model asked for.
+pub(crate) const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
+/// `input` or `output`.
+pub(crate) const GEN_AI_TOKEN_TYPE: &str = "gen_ai.token.type";
+/// What went wrong, from a closed set; absent on success.
+pub(crate) const ERROR_TYPE: &str = "error.type";
+/// `GET`, `POST`, …
+pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// The route template.
+pub(crate) const HTTP_ROUTE: &str = "http.route";
+/// The status code of the response.
+pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// Marks the series that holds what went over a limit of series.
+pub(crate) const METRIC_OVERFLOW: &str = "otel.metric.overflow";
+
+// Attributes of our own.
+/// A component of the gateway.
+pub(crate) const COMPONENT: &str = "aimux.component";
+/// What the component did.
+pub(crate) const OPERATION: &str = "aimux.operation";
+/// `hit` or `miss`.
+pub(crate) const CACHE_RESULT: &str = "aimux.cache.result";
+/// The provider that was given up.
+pub(crate) const FAILOVER_FROM: &str = "aimux.failover.from";
+/// The provider that took over.
+pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
+/// Why.
+pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
+
+// Values.
+/// Stands for every value that was not admitted, or is not known.
+pub(crate) const OTHER: &str = "_OTHER";
+/// A value of [`GEN_AI_TOKEN_TYPE`].
+pub(crate) const TOKEN_INPUT: &str = "input";
+/// A value of [`GEN_AI_TOKEN_TYPE`].
+pub(crate) const TOKEN_OUTPUT: &str = "output";
+/// A value of [`CACHE_RESULT`].
+pub(crate) const CACHE_HIT: &str = "hit";
+/// A value of [`CACHE_RESULT`].
+pub(crate) const CACHE_MISS: &str = "miss";
