@@ -13,6 +13,9 @@ impl Timestamp {
     /// The Unix epoch itself.
     pub const EPOCH: Self = Self(0);
 
+    /// The last time there is.
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
     /// From nanoseconds since the Unix epoch.
     #[must_use]
     pub const fn from_unix_nanos(nanos: u64) -> Self {

@@ -142,7 +142,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// From the variables that `get` knows. What cannot be understood counts as not set.
     pub(crate) fn read(get: impl Fn(&str) -> Option<String>) -> Self {
-        let get = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let get = |name: &str| {
+            get(name)
+                .map(|v| v.trim().to_owned())
+                .filter(|v| !v.is_empty())
+        };
         let otlp = |name| get(name).map(|v| v.split(',').any(|one| one.trim() == "otlp"));
         let is_set = |name| get(name).is_some();
         let ratio = get("OTEL_TRACES_SAMPLER_ARG")
@@ -216,7 +220,10 @@ mod tests {
     #[test]
     fn nothing_is_pushed_unless_asked_for() {
         assert_eq!(pushed(&[]), (false, false));
-        assert_eq!(pushed(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), (false, false));
+        assert_eq!(
+            pushed(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]),
+            (false, false)
+        );
     }
 
     #[test]
@@ -229,7 +236,10 @@ mod tests {
         );
         assert_eq!(pushed(&[("OTEL_METRICS_EXPORTER", "otlp")]), (true, false));
         assert_eq!(
-            pushed(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://x:4318/v1/traces")]),
+            pushed(&[(
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                "http://x:4318/v1/traces"
+            )]),
             (false, true)
         );
         assert_eq!(

@@ -17,7 +17,9 @@ pub enum BuildError {
         allowed: String,
     },
     /// The monitor's own listener could not be bound.
-    #[error("cannot listen on {address} for the monitor: {source}; choose another address, or port 0 for any free port")]
+    #[error(
+        "cannot listen on {address} for the monitor: {source}; choose another address, or port 0 for any free port"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -36,10 +38,14 @@ pub enum BuildError {
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
     /// OTLP was asked for, and this build cannot do it.
     #[cfg(not(feature = "otlp"))]
-    #[error("OTLP export was asked for; enable the feature `otlp` of aimux-otel, or unset OTEL_EXPORTER_OTLP_ENDPOINT")]
+    #[error(
+        "OTLP export was asked for; enable the feature `otlp` of aimux-otel, or unset OTEL_EXPORTER_OTLP_ENDPOINT"
+    )]
     OtlpDisabled,
     /// Another global subscriber was there first.
-    #[error("a global tracing subscriber is already set; add `monitor.layer()` to it instead of calling `install()`")]
+    #[error(
+        "a global tracing subscriber is already set; add `monitor.layer()` to it instead of calling `install()`"
+    )]
     SubscriberSet(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 

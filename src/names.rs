@@ -1,83 +1,123 @@
-//! Names of metrics and attributes, one constant each.
-//!
-//! Sources: OpenTelemetry semantic conventions v1.41, GenAI metrics and HTTP metrics. What they
-//! lack is under `aimux.`.
+//! Every metric, attribute and scope name that the crate writes or recognises, one constant each.
 
-/// The instrumentation scope of what this crate records.
+/// The instrumentation scope under which this crate records.
 pub(crate) const SCOPE: &str = "aimux-otel";
 
+// Metrics of the GenAI conventions.
 /// Duration of one attempt, in seconds.
-pub(crate) const ATTEMPT_DURATION: &str = "gen_ai.client.operation.duration";
-/// Time from an attempt's start to its first chunk, in seconds.
-pub(crate) const TIME_TO_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
-/// Time per chunk after the first, in seconds.
-pub(crate) const TIME_PER_OUTPUT_CHUNK: &str = "gen_ai.client.operation.time_per_output_chunk";
-/// Tokens of one attempt.
-pub(crate) const TOKEN_USAGE: &str = "gen_ai.client.token.usage";
+pub(crate) const GEN_AI_OPERATION_DURATION: &str = "gen_ai.client.operation.duration";
+/// Time from the start of an attempt to its first chunk, in seconds.
+pub(crate) const GEN_AI_TIME_TO_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
+/// Tokens used by one attempt, split by [`GEN_AI_TOKEN_TYPE`].
+pub(crate) const GEN_AI_TOKEN_USAGE: &str = "gen_ai.client.token.usage";
+
+// Metrics of the HTTP conventions.
 /// Duration of one operation, in seconds.
-pub(crate) const REQUEST_DURATION: &str = "http.server.request.duration";
-/// Operations in flight.
-pub(crate) const ACTIVE_REQUESTS: &str = "http.server.active_requests";
+pub(crate) const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
 /// Size of a request's body, in bytes.
-pub(crate) const REQUEST_BODY_SIZE: &str = "http.server.request.body.size";
+pub(crate) const HTTP_SERVER_REQUEST_BODY_SIZE: &str = "http.server.request.body.size";
 /// Size of a response's body, in bytes.
-pub(crate) const RESPONSE_BODY_SIZE: &str = "http.server.response.body.size";
-/// Cost in USD.
+pub(crate) const HTTP_SERVER_RESPONSE_BODY_SIZE: &str = "http.server.response.body.size";
+/// Operations in flight.
+pub(crate) const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_requests";
+
+// What the conventions lack.
+/// Cost of attempts, in USD.
 pub(crate) const COST: &str = "aimux.cost";
-/// Duration of component work, in seconds.
+/// Duration of one piece of component work, in seconds.
 pub(crate) const COMPONENT_DURATION: &str = "aimux.component.duration";
-/// Look-ups in the response cache.
+/// Answers of the response cache, split by [`CACHE_RESULT`].
 pub(crate) const CACHE_RESULTS: &str = "aimux.cache.results";
-/// Rate limits reached.
+/// Rate limits hit.
 pub(crate) const RATE_LIMIT_HITS: &str = "aimux.rate_limit.hits";
-/// Timeouts that were told of by events.
+/// Timeouts.
 pub(crate) const TIMEOUTS: &str = "aimux.timeouts";
-/// Failovers.
+/// Failovers, split by [`FAILOVER_FROM`], [`FAILOVER_TO`] and [`FAILOVER_REASON`].
 pub(crate) const FAILOVERS: &str = "aimux.failovers";
+
+// Attributes of the conventions.
+/// `chat`, `embeddings`, …
+pub(crate) const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
+/// The AI provider.
+pub(crate) const GEN_AI_PROVIDER_NAME: &str = "gen_ai.provider.name";
+/// The name that [`GEN_AI_PROVIDER_NAME`] had before.
+pub(crate) const GEN_AI_SYSTEM: &str = "gen_ai.system";
+/// The model asked for.
+pub(crate) const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
+/// `input` or `output`.
+pub(crate) const GEN_AI_TOKEN_TYPE: &str = "gen_ai.token.type";
+/// What went wrong, from a closed set; absent on success.
+pub(crate) const ERROR_TYPE: &str = "error.type";
+/// `GET`, `POST`, …
+pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// The route template.
+pub(crate) const HTTP_ROUTE: &str = "http.route";
+/// The status code of the response.
+pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// Marks the series that holds what went over a limit of series.
+pub(crate) const METRIC_OVERFLOW: &str = "otel.metric.overflow";
+
+// Attributes of our own.
+/// A component of the gateway.
+pub(crate) const COMPONENT: &str = "aimux.component";
+/// What the component did.
+pub(crate) const OPERATION: &str = "aimux.operation";
+/// `hit` or `miss`.
+pub(crate) const CACHE_RESULT: &str = "aimux.cache.result";
+/// The provider that was given up.
+pub(crate) const FAILOVER_FROM: &str = "aimux.failover.from";
+/// The provider that took over.
+pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
+/// Why.
+pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
+
+// Values.
+/// Stands for every value that was not admitted, or is not known.
+pub(crate) const OTHER: &str = "_OTHER";
+/// A value of [`GEN_AI_TOKEN_TYPE`].
+pub(crate) const TOKEN_INPUT: &str = "input";
+/// A value of [`GEN_AI_TOKEN_TYPE`].
+pub(crate) const TOKEN_OUTPUT: &str = "output";
+/// A value of [`CACHE_RESULT`].
+pub(crate) const CACHE_HIT: &str = "hit";
+/// A value of [`CACHE_RESULT`].
+pub(crate) const CACHE_MISS: &str = "miss";
+
+// The monitor's own health.
 /// Measurements offered to the monitor.
 pub(crate) const EVENTS_OFFERED: &str = "aimux.monitor.events.offered";
 /// Measurements counted.
 pub(crate) const EVENTS_RECORDED: &str = "aimux.monitor.events.recorded";
-/// Measurements dropped, by reason.
+/// Measurements dropped, split by [`REASON`].
 pub(crate) const EVENTS_DROPPED: &str = "aimux.monitor.events.dropped";
 /// Series in use.
 pub(crate) const SERIES: &str = "aimux.monitor.series";
-/// Series refused, and counted under another.
+/// Measurements that share a series for want of room.
 pub(crate) const SERIES_REFUSED: &str = "aimux.monitor.series.refused";
-/// Label values refused, by kind.
+/// Label values refused, split by [`LABEL_KIND`].
 pub(crate) const LABELS_REFUSED: &str = "aimux.monitor.labels.refused";
-/// Field values that could not be read.
+/// Field values of a wrong type or range.
 pub(crate) const FIELDS_UNREADABLE: &str = "aimux.monitor.fields.unreadable";
+/// Why something was dropped.
+pub(crate) const REASON: &str = "aimux.reason";
+/// The kind of a label.
+pub(crate) const LABEL_KIND: &str = "aimux.label";
+
+/// Time per chunk after the first, in seconds.
+pub(crate) const GEN_AI_TIME_PER_OUTPUT_CHUNK: &str =
+    "gen_ai.client.operation.time_per_output_chunk";
 
 /// The names whose histograms are made exponential, whoever records them.
 pub(crate) const EXPONENTIAL: [&str; 8] = [
-    ATTEMPT_DURATION,
-    TIME_TO_FIRST_CHUNK,
-    TIME_PER_OUTPUT_CHUNK,
-    TOKEN_USAGE,
-    REQUEST_DURATION,
-    REQUEST_BODY_SIZE,
-    RESPONSE_BODY_SIZE,
+    GEN_AI_OPERATION_DURATION,
+    GEN_AI_TIME_TO_FIRST_CHUNK,
+    GEN_AI_TIME_PER_OUTPUT_CHUNK,
+    GEN_AI_TOKEN_USAGE,
+    HTTP_SERVER_REQUEST_DURATION,
+    HTTP_SERVER_REQUEST_BODY_SIZE,
+    HTTP_SERVER_RESPONSE_BODY_SIZE,
     COMPONENT_DURATION,
 ];
-
-pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
-pub(crate) const MODEL: &str = "gen_ai.request.model";
-pub(crate) const OPERATION_NAME: &str = "gen_ai.operation.name";
-pub(crate) const TOKEN_TYPE: &str = "gen_ai.token.type";
-pub(crate) const ERROR_TYPE: &str = "error.type";
-pub(crate) const ROUTE: &str = "http.route";
-pub(crate) const METHOD: &str = "http.request.method";
-pub(crate) const STATUS_CODE: &str = "http.response.status_code";
-pub(crate) const COMPONENT: &str = "aimux.component";
-pub(crate) const COMPONENT_OPERATION: &str = "aimux.operation";
-pub(crate) const CACHE_RESULT: &str = "aimux.cache.result";
-pub(crate) const FAILOVER_FROM: &str = "aimux.failover.from";
-pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
-pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
-pub(crate) const REASON: &str = "aimux.reason";
-pub(crate) const LABEL_KIND: &str = "aimux.label";
-pub(crate) const OVERFLOW: &str = "otel.metric.overflow";
 
 /// The values of `gen_ai.operation.name` that the conventions list.
 pub(crate) const GEN_AI_OPERATIONS: [&str; 8] = [

@@ -10,7 +10,7 @@ use crate::{
         measurement::Measurement,
         recorder::{DropReason, LabelTables, Recorder, Tally},
         snapshot::{Configured, Snapshot},
-        window::Windows,
+        window::{WindowConfig, Windows},
     },
     edge::{
         otel::{instruments::Instruments, reader::ViewReader},
@@ -38,6 +38,9 @@ const BATCH: usize = 64;
 const NEVER_ENDED: Duration = Duration::from_secs(3_600);
 /// Recent events in one snapshot.
 const RECENT: usize = 100;
+
+/// Series that the windows keep apart.
+const MAX_SERIES: usize = 8_000;
 
 /// A host's closure that is shown every event.
 pub(crate) type Observer = Box<dyn Fn(&PerformanceEvent) + Send + Sync>;
@@ -126,6 +129,7 @@ pub(crate) struct Shared {
     pub(crate) counter: Arc<Counter>,
     pub(crate) config: Config,
     pub(crate) started: Timestamp,
+    configured: Arc<Configured>,
     reader: ViewReader,
     published: Mutex<Arc<Snapshot>>,
     /// Collections asked for, and the number that the last collection served.
@@ -144,11 +148,13 @@ impl Shared {
         config: Config,
     ) -> Self {
         let started = recorder.now();
-        let snapshot = Snapshot::empty(started, configured(&config));
+        let configured = configured(&config);
+        let snapshot = Snapshot::empty(started, config.retention, Arc::clone(&configured));
         Self {
             recorder,
             counter,
             config,
+            configured,
             started,
             reader,
             published: Mutex::new(Arc::new(snapshot)),
@@ -212,19 +218,31 @@ impl Shared {
     pub(crate) fn run(&self) {
         self.counter.thread.set(std::thread::current()).ok();
         let interval = self.config.collection_interval;
-        let mut windows = Windows::new(self.config.window_config());
+        let mut windows = Windows::new(WindowConfig {
+            retention: self.config.retention,
+            max_series: MAX_SERIES,
+        });
         let mut process = Process::new();
         let mut spare = Vec::new();
+        let mut later = Vec::new();
         let mut collected_at = self.started;
         loop {
             let stop = self.stop.load(Ordering::Acquire);
             let asked = self.asked.load(Ordering::Acquire);
             let now = self.recorder.now();
             let due = collected_at.after(interval);
-            self.recorder.drain(&mut spare);
-            if stop || now >= due || asked > *lock(&self.served) {
+            let collects = stop || now >= due || asked > *lock(&self.served);
+            // What ends while the queue is drained belongs to the next collection.
+            let until = if collects && !stop {
+                now
+            } else {
+                Timestamp::MAX
+            };
+            self.recorder.drain(&mut spare, &mut later, until);
+            if collects {
                 self.give_up_what_never_ended(now);
-                collected_at = self.collect_into(&mut windows, collected_at, &mut process);
+                self.collect_into(&mut windows, collected_at, now, &mut process);
+                collected_at = now;
                 *lock(&self.served) = asked;
                 self.served_one.notify_all();
             }
@@ -244,22 +262,26 @@ impl Shared {
         &self,
         windows: &mut Windows,
         since: Timestamp,
+        until: Timestamp,
         process: &mut Process,
-    ) -> Timestamp {
-        let until = self.recorder.now();
+    ) {
         // A reader that cannot collect was shut down with its meter provider: the views then
         // stay as they are.
         let Ok(collection) = self.reader.read(since, until) else {
-            return until;
+            return;
         };
         windows.append(collection);
-        let mut snapshot = windows.snapshot(until);
-        snapshot.started = self.started;
-        snapshot.configured = configured(&self.config);
-        snapshot.recent_events = self.counter.newest(RECENT);
-        snapshot.memory = process.sample();
+        let snapshot = Snapshot {
+            started: self.started,
+            collected_at: until,
+            monitoring_active: !self.stop.load(Ordering::Acquire),
+            history: windows.history(),
+            configured: Arc::clone(&self.configured),
+            recent_events: self.counter.newest(RECENT),
+            memory: process.sample(),
+            alerts: Vec::new(),
+        };
         *lock(&self.published) = Arc::new(snapshot);
-        until
     }
 
     fn give_up_what_never_ended(&self, now: Timestamp) {
@@ -302,9 +324,14 @@ pub struct MonitorHealth {
 }
 
 fn configured(config: &Config) -> Arc<Configured> {
+    let shared = |texts: &[String]| texts.iter().map(|text| Arc::from(text.as_str())).collect();
+    let providers = config.providers.iter();
     Arc::new(Configured {
-        providers: config.providers.clone(),
-        endpoints: config.endpoints.clone(),
+        providers: providers
+            .map(|(name, models)| (Arc::from(name.as_str()), shared(models)))
+            .collect(),
+        endpoints: shared(&config.endpoints),
+        preferred_scopes: shared(&config.preferred_scopes),
     })
 }
 

@@ -1,5 +1,182 @@
-//! stub
-pub(crate) const OTHER: &str = "_OTHER";
+//! The closed set of `error.type`, and whose fault each is.
+
+use crate::names::OTHER;
+
+/// Whose fault an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ErrorDomain {
+    /// Who asked: a malformed or forbidden request, or one that was cancelled.
+    Caller,
+    /// A rule that refused the request for what it was: content filter, quota, payment.
+    Policy,
+    /// The provider, or the way to it.
+    Provider,
+    /// The gateway itself.
+    Gateway,
+    /// Not known.
+    Other,
+}
+
+impl ErrorDomain {
+    /// Whether an error of this kind is left out of a provider's own success rate.
+    pub(crate) fn is_callers(self) -> bool {
+        matches!(self, Self::Caller | Self::Policy)
+    }
+}
+
 pub(crate) const CANCELLED: &str = "cancelled";
-pub(crate) fn canonical(_: &str) -> &'static str { OTHER }
-pub(crate) fn of_status(_: u16) -> &'static str { OTHER }
+const RATE_LIMITED: &str = "rate_limited";
+const TIMEOUT: &str = "timeout";
+
+/// Every value that is not a status code.
+const NAMED: [(&str, ErrorDomain); 17] = [
+    (TIMEOUT, ErrorDomain::Provider),
+    (RATE_LIMITED, ErrorDomain::Provider),
+    (CANCELLED, ErrorDomain::Caller),
+    ("connection_refused", ErrorDomain::Provider),
+    ("connection_reset", ErrorDomain::Provider),
+    ("stream_broken", ErrorDomain::Provider),
+    ("invalid_request", ErrorDomain::Caller),
+    ("authentication", ErrorDomain::Caller),
+    ("permission_denied", ErrorDomain::Caller),
+    ("not_found", ErrorDomain::Caller),
+    ("context_length_exceeded", ErrorDomain::Caller),
+    ("content_filtered", ErrorDomain::Policy),
+    ("overloaded", ErrorDomain::Provider),
+    ("quota_exceeded", ErrorDomain::Policy),
+    ("internal", ErrorDomain::Gateway),
+    ("dns", ErrorDomain::Provider),
+    ("tls", ErrorDomain::Provider),
+];
+
+const FIRST_STATUS: u16 = 400;
+const LAST_STATUS: u16 = 599;
+
+/// The texts of all status codes from 400 to 599, one after the other.
+const STATUS_TEXTS: [u8; 600] = status_texts();
+
+#[allow(clippy::indexing_slicing, reason = "runs in the compiler only")]
+const fn status_texts() -> [u8; 600] {
+    let mut texts = [b'0'; 600];
+    let mut position = 0;
+    while position < 200 {
+        let code = FIRST_STATUS + position as u16;
+        texts[position * 3] = b'0' + (code / 100) as u8;
+        texts[position * 3 + 1] = b'0' + (code / 10 % 10) as u8;
+        texts[position * 3 + 2] = b'0' + (code % 10) as u8;
+        position += 1;
+    }
+    texts
+}
+
+/// The value of `error.type` for a status code, if it is one of an error.
+pub(crate) fn of_status(status: u16) -> Option<&'static str> {
+    if !(FIRST_STATUS..=LAST_STATUS).contains(&status) {
+        return None;
+    }
+    let start = usize::from(status.checked_sub(FIRST_STATUS)?).checked_mul(3)?;
+    let text = STATUS_TEXTS.get(start..start.checked_add(3)?)?;
+    std::str::from_utf8(text).ok()
+}
+
+/// The value of the closed set that `text` is, or `_OTHER`. The set: the status codes from 400 to
+/// 599 as text, and `timeout`, `rate_limited`, `cancelled`, `connection_refused`,
+/// `connection_reset`, `stream_broken`, `invalid_request`, `authentication`, `permission_denied`,
+/// `not_found`, `context_length_exceeded`, `content_filtered`, `overloaded`, `quota_exceeded`,
+/// `internal`, `dns`, `tls`.
+pub(crate) fn canonical(text: &str) -> &'static str {
+    if let Some(code) = status_of(text).and_then(of_status) {
+        return code;
+    }
+    named(text).map_or(OTHER, |(name, _)| name)
+}
+
+/// Whose fault the error is.
+pub(crate) fn domain(error_type: &str) -> ErrorDomain {
+    match status_of(error_type) {
+        // The deadline was the gateway's or the provider's, the load as well.
+        Some(408 | 429) => ErrorDomain::Provider,
+        Some(402 | 451) => ErrorDomain::Policy,
+        Some(400..=499) => ErrorDomain::Caller,
+        Some(500..=599) => ErrorDomain::Provider,
+        _ => named(error_type).map_or(ErrorDomain::Other, |(_, domain)| domain),
+    }
+}
+
+/// Whether it says that something took too long.
+pub(crate) fn is_timeout(error_type: &str) -> bool {
+    matches!(error_type, TIMEOUT | "408" | "504")
+}
+
+/// Whether it says that there were too many requests.
+pub(crate) fn is_rate_limited(error_type: &str) -> bool {
+    matches!(error_type, RATE_LIMITED | "429")
+}
+
+fn named(text: &str) -> Option<(&'static str, ErrorDomain)> {
+    NAMED.iter().find(|(name, _)| *name == text).copied()
+}
+
+/// The status code that a text of three digits is.
+fn status_of(text: &str) -> Option<u16> {
+    let digits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_the_set_stays_and_anything_else_is_other() {
+        for status in FIRST_STATUS..=LAST_STATUS {
+            let text = status.to_string();
+            assert_eq!(canonical(&text), text);
+            assert_ne!(domain(&text), ErrorDomain::Other);
+        }
+        for (name, expected) in NAMED {
+            assert_eq!(canonical(name), name);
+            assert_eq!(domain(name), expected);
+        }
+        for text in [
+            "",
+            "399",
+            "600",
+            "0429",
+            "+42",
+            "Timeout",
+            "key sk-123 refused",
+            "é1",
+        ] {
+            assert_eq!(canonical(text), OTHER, "{text}");
+            assert_eq!(domain(text), ErrorDomain::Other, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_callers_faults_are_not_the_providers() {
+        for text in [
+            "400",
+            "401",
+            "403",
+            "404",
+            "413",
+            "422",
+            "cancelled",
+            "authentication",
+        ] {
+            assert!(domain(text).is_callers(), "{text}");
+        }
+        for text in [
+            "429",
+            "500",
+            "503",
+            "504",
+            "timeout",
+            "rate_limited",
+            "_OTHER",
+        ] {
+            assert!(!domain(text).is_callers(), "{text}");
+        }
+    }
+}

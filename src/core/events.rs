@@ -147,7 +147,10 @@ impl PerformanceEvent {
             note(key, amount.get().map(|n| n.to_string()));
         }
         let ttft = measurement.time_to_first_chunk.get();
-        note("ttft_ms", ttft.map(|nanos| (nanos as f64 / 1e6).to_string()));
+        note(
+            "ttft_ms",
+            ttft.map(|nanos| (nanos as f64 / 1e6).to_string()),
+        );
 
         let endpoint = || {
             let path = text(measurement.endpoint, &labels.endpoints);
@@ -164,7 +167,10 @@ impl PerformanceEvent {
             Kind::Operation => (Some("endpoint".to_owned()), Some(endpoint())),
             Kind::Component | Kind::Signal => (
                 text(measurement.component, &labels.components),
-                text(measurement.component_operation, &labels.component_operations),
+                text(
+                    measurement.component_operation,
+                    &labels.component_operations,
+                ),
             ),
         };
         Self {
@@ -275,9 +281,10 @@ impl RecentEvents {
         self.number
     }
 
-    /// The newest `count` of the kept ones, newest first.
+    /// The newest `count` of the kept ones, newest last.
     pub(crate) fn newest(&self, count: usize) -> Vec<(u64, Measurement)> {
-        self.ring.iter().rev().take(count).cloned().collect()
+        let older = self.ring.len().saturating_sub(count);
+        self.ring.iter().skip(older).cloned().collect()
     }
 }
 
@@ -296,7 +303,7 @@ mod tests {
             recent.push(of(PerformanceEventType::CacheHit));
         }
         let numbers: Vec<u64> = recent.newest(10).iter().map(|(n, _)| *n).collect();
-        assert_eq!(numbers, [5, 4, 3]);
+        assert_eq!(numbers, [3, 4, 5]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! An admitted value keeps its number for the life of the process, so a look-up needs no lock:
 //! the table only ever grows, by cells that are written once.
 
+use crate::names::OTHER;
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
@@ -10,9 +11,6 @@ use std::{
         atomic::{AtomicU16, AtomicU64, Ordering},
     },
 };
-
-/// The value of a label that was refused: too many others, or not fit to be shown.
-pub(crate) const OTHER: &str = "_OTHER";
 
 /// A value longer than this, in bytes, is refused.
 const MAX_VALUE_BYTES: usize = 128;

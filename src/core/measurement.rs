@@ -27,7 +27,11 @@ impl Amount {
 
     /// `None` stays absent; the largest number there is counts as one less.
     pub(crate) const fn new(amount: u64) -> Self {
-        Self(if amount == u64::MAX { amount - 1 } else { amount })
+        Self(if amount == u64::MAX {
+            amount - 1
+        } else {
+            amount
+        })
     }
 
     pub(crate) const fn get(self) -> Option<u64> {
@@ -67,7 +71,10 @@ impl Method {
     }
 
     pub(crate) fn text(self) -> &'static str {
-        METHODS.get(usize::from(self.0)).copied().unwrap_or("_OTHER")
+        METHODS
+            .get(usize::from(self.0))
+            .copied()
+            .unwrap_or("_OTHER")
     }
 }
 
@@ -175,6 +182,10 @@ mod tests {
 
     #[test]
     fn a_measurement_is_small_enough_to_be_copied_about() {
-        assert!(size_of::<Measurement>() <= 160, "{}", size_of::<Measurement>());
+        assert!(
+            size_of::<Measurement>() <= 160,
+            "{}",
+            size_of::<Measurement>()
+        );
     }
 }

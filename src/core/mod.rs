@@ -1,12 +1,25 @@
 //! The pure core: no runtime, no OpenTelemetry, no tracing, no clock. Tested on plain data.
 
+pub(crate) mod aggregate;
+pub(crate) mod classic;
 pub(crate) mod error_type;
 pub(crate) mod events;
 pub(crate) mod guards;
+pub(crate) mod histogram;
 pub(crate) mod labels;
+pub(crate) mod ladder;
 pub(crate) mod measurement;
+pub(crate) mod memory;
 pub(crate) mod money;
 pub(crate) mod open;
+pub(crate) mod packed;
+pub(crate) mod packing;
 pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod recorder;
+pub(crate) mod series;
+pub(crate) mod slot;
+pub(crate) mod snapshot;
+pub(crate) mod totals;
+pub(crate) mod views;
+pub(crate) mod window;

@@ -8,7 +8,10 @@ use super::{
     money::NanoUsd,
     recorder::{Recorder, label_of, nanos, settle_status},
 };
-use crate::clock::{Timestamp, saturating_nanos};
+use crate::{
+    clock::{Timestamp, saturating_nanos},
+    names,
+};
 use std::{sync::atomic::Ordering, time::Duration};
 
 /// Names an operation between its start and its end.
@@ -129,8 +132,7 @@ impl Recorder {
         };
         measurement.duration = event.duration.map_or(0, saturating_nanos);
         measurement.component = label_of(&labels.components, &event.component);
-        measurement.component_operation =
-            label_of(&labels.component_operations, &event.operation);
+        measurement.component_operation = label_of(&labels.component_operations, &event.operation);
         let mut kept = Vec::new();
         for (key, value) in event.metadata {
             let number = || value.parse::<u64>().map_or(Amount::NONE, Amount::new);
@@ -205,7 +207,7 @@ fn kind_of(event: &PerformanceEvent) -> Kind {
 fn failure(success: bool, error_type: &str) -> Option<&'static str> {
     match (success, error_type) {
         (true, "") => None,
-        (false, "") => Some(error_type::OTHER),
+        (false, "") => Some(names::OTHER),
         (_, text) => Some(error_type::canonical(text)),
     }
 }

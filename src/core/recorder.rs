@@ -199,11 +199,22 @@ impl Recorder {
         self.add_dropped(reason);
     }
 
-    /// Hands what waits to the tally.
-    pub(crate) fn drain(&self, spare: &mut Vec<Measurement>) {
-        if let Some(tally) = self.tally.get() {
-            self.queue.drain(spare, |batch| tally.count(batch));
-        }
+    /// Hands what waits, and what was held back `later`, to the tally; what ended after `until`
+    /// is held back. `spare` is an empty buffer to work with.
+    pub(crate) fn drain(
+        &self,
+        spare: &mut Vec<Measurement>,
+        later: &mut Vec<Measurement>,
+        until: Timestamp,
+    ) {
+        let Some(tally) = self.tally.get() else {
+            return;
+        };
+        tally.count(later);
+        self.queue.drain(spare, |batch| {
+            later.extend(batch.extract_if(.., |measurement| measurement.ended > until));
+            tally.count(batch);
+        });
     }
 
     /// From now on everything is dropped, and counted as such.
@@ -292,7 +303,7 @@ pub(crate) fn settle_status(measurement: &mut Measurement) {
     if let (None, Some(status)) = (measurement.error, measurement.status)
         && status >= from
     {
-        measurement.error = Some(error_type::of_status(status));
+        measurement.error = error_type::of_status(status);
     }
 }
 
@@ -310,7 +321,9 @@ pub(crate) fn attempt_of(operation: &Measurement) -> Measurement {
 /// Nanoseconds from `started` to `ended`.
 #[inline]
 pub(crate) fn nanos(ended: Timestamp, started: Timestamp) -> u64 {
-    ended.as_unix_nanos().saturating_sub(started.as_unix_nanos())
+    ended
+        .as_unix_nanos()
+        .saturating_sub(started.as_unix_nanos())
 }
 
 /// The label of `text` in `table`; none for an empty text.

@@ -5,43 +5,41 @@ use sysinfo::{MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, Ref
 
 const MEGABYTE: f64 = 1024.0 * 1024.0;
 
-/// Samples our own process only, without its tasks, and keeps no descriptor open.
+/// Samples our own process only, without its tasks.
 #[derive(Debug)]
 pub(crate) struct Process {
-    system: System,
+    system: Option<System>,
     pid: Option<Pid>,
 }
 
 impl Process {
     pub(crate) fn new() -> Self {
-        sysinfo::set_open_files_limit(0);
         let memory = MemoryRefreshKind::nothing().with_ram();
         Self {
-            system: System::new_with_specifics(RefreshKind::nothing().with_memory(memory)),
+            system: System::new_with_specifics(RefreshKind::nothing().with_memory(memory)).ok(),
             pid: sysinfo::get_current_pid().ok(),
         }
     }
 
     /// The figures now; those that cannot be had are `None`.
     pub(crate) fn sample(&mut self) -> MemoryMetrics {
-        let Some(pid) = self.pid else {
+        let (Some(system), Some(pid)) = (&mut self.system, self.pid) else {
             return MemoryMetrics::default();
         };
-        self.system.refresh_processes_specifics(
+        system.refresh_processes_specifics(
             ProcessesToUpdate::Some(&[pid]),
             true,
             ProcessRefreshKind::nothing().with_memory().without_tasks(),
         );
-        let Some(process) = self.system.process(pid) else {
+        let Some(process) = system.process(pid) else {
             return MemoryMetrics::default();
         };
         let resident = process.memory() as f64;
         // What would kill the process: its cgroup's limit, or all of the machine's memory.
-        let limit = self
-            .system
+        let limit = system
             .cgroup_limits()
             .map_or(0, |limits| limits.total_memory);
-        let limit = match (limit, self.system.total_memory()) {
+        let limit = match (limit, system.total_memory()) {
             (0, total) => total,
             (limit, total) => limit.min(total),
         };

@@ -15,11 +15,12 @@ use crate::core::{
     recorder::{DropReason, Recorder, attempt_of, nanos, settle_status},
 };
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
+#[allow(unused_imports, reason = "for the HTTP layer")]
 pub(crate) use callsite::{HTTP_OPERATION_FIELD, HTTP_TARGET};
 use span::{OperationRef, Reader, SpanState};
+use std::sync::Arc;
 pub(crate) use traces::Traces;
 use traces::is_traced;
-use std::sync::Arc;
 use tracing_core::{
     Event, Metadata, Subscriber,
     span::{Attributes, Id, Record},
@@ -192,18 +193,17 @@ where
             None if attributes.is_contextual() => context.current_span().id()?.clone(),
             None => return None,
         };
-        self.operation_at(parent.into_u64())
-            .unwrap_or_else(|| {
-                // A span of somebody else's stands between: go up to the nearest of ours.
-                let mut above = context.span(&parent);
-                while let Some(span) = above {
-                    if let Some(operation) = self.operation_at(span.id().into_u64()) {
-                        return operation;
-                    }
-                    above = span.parent();
+        self.operation_at(parent.into_u64()).unwrap_or_else(|| {
+            // A span of somebody else's stands between: go up to the nearest of ours.
+            let mut above = context.span(&parent);
+            while let Some(span) = above {
+                if let Some(operation) = self.operation_at(span.id().into_u64()) {
+                    return operation;
                 }
-                None
-            })
+                above = span.parent();
+            }
+            None
+        })
     }
 
     /// The operation that the span `id` is or belongs to; `None` if the span is not ours.

@@ -14,6 +14,7 @@ use crate::{
         money::NanoUsd,
         recorder::Recorder,
     },
+    names,
 };
 use std::sync::atomic::Ordering;
 use tracing_core::field::{Field as TracingField, Visit};
@@ -97,9 +98,9 @@ impl SpanState {
         match (status_failed, self.otel_status) {
             // The status itself will be the reason.
             (Some(true), _) => None,
-            (_, OtelStatus::Error) => Some(self.suspect.unwrap_or(error_type::OTHER)),
+            (_, OtelStatus::Error) => Some(self.suspect.unwrap_or(names::OTHER)),
             _ if self.error_event && !recorded_success => {
-                Some(self.suspect.unwrap_or(error_type::OTHER))
+                Some(self.suspect.unwrap_or(names::OTHER))
             }
             _ => None,
         }
@@ -186,7 +187,7 @@ impl Reader<'_> {
             // A status or an error code that is spelled as a number.
             Meaning::ErrorType => {
                 let status = u16::try_from(integer).unwrap_or(0);
-                measurement.error = Some(error_type::of_status(status));
+                measurement.error = error_type::of_status(status).or(Some(names::OTHER));
             }
             _ => self.unreadable(),
         }
@@ -272,7 +273,7 @@ impl Visit for Reader<'_> {
             Meaning::Model => measurement.model = Label::OTHER,
             Meaning::Endpoint => measurement.endpoint = Label::OTHER,
             Meaning::Component => measurement.component = Label::OTHER,
-            Meaning::ErrorType => measurement.error = Some(error_type::OTHER),
+            Meaning::ErrorType => measurement.error = Some(names::OTHER),
             _ => {}
         }
         self.unreadable();

@@ -185,13 +185,17 @@ impl Instruments {
         }
         for (amount, bound, token_type) in [
             (measurement.input_tokens, &mut series.input_tokens, "input"),
-            (measurement.output_tokens, &mut series.output_tokens, "output"),
+            (
+                measurement.output_tokens,
+                &mut series.output_tokens,
+                "output",
+            ),
         ] {
             if let Some(tokens) = amount.get() {
                 bound
                     .get_or_insert_with(|| {
                         let mut attributes = key.without_error().attributes(&self.labels);
-                        attributes.push(KeyValue::new(names::TOKEN_TYPE, token_type));
+                        attributes.push(KeyValue::new(names::GEN_AI_TOKEN_TYPE, token_type));
                         self.meter.token_usage.bind(&attributes)
                     })
                     .record(tokens);
@@ -270,14 +274,21 @@ impl Instruments {
 
     fn record_signal(&self, measurement: &Measurement) {
         let labels = &self.labels;
-        let provider = attribute(names::PROVIDER, &labels.providers, measurement.provider);
-        let model = attribute(names::MODEL, &labels.models, measurement.model);
+        let provider = attribute(
+            names::GEN_AI_PROVIDER_NAME,
+            &labels.providers,
+            measurement.provider,
+        );
+        let model = attribute(
+            names::GEN_AI_REQUEST_MODEL,
+            &labels.models,
+            measurement.model,
+        );
         let attributes = || provider.clone().into_iter().chain(model.clone());
         match measurement.event {
             PerformanceEventType::CacheHit | PerformanceEventType::CacheMiss => {
                 let hit = measurement.event == PerformanceEventType::CacheHit;
-                let result =
-                    KeyValue::new(names::CACHE_RESULT, if hit { "hit" } else { "miss" });
+                let result = KeyValue::new(names::CACHE_RESULT, if hit { "hit" } else { "miss" });
                 let attributes: Vec<_> = attributes().chain([result]).collect();
                 self.meter.cache_results.add(1, &attributes);
             }
@@ -291,8 +302,16 @@ impl Instruments {
             }
             PerformanceEventType::FailoverInitiated => {
                 let attributes: Vec<_> = [
-                    attribute(names::FAILOVER_FROM, &labels.providers, measurement.provider),
-                    attribute(names::FAILOVER_TO, &labels.providers, measurement.failover_to),
+                    attribute(
+                        names::FAILOVER_FROM,
+                        &labels.providers,
+                        measurement.provider,
+                    ),
+                    attribute(
+                        names::FAILOVER_TO,
+                        &labels.providers,
+                        measurement.failover_to,
+                    ),
                     attribute(names::FAILOVER_REASON, &labels.reasons, measurement.reason),
                 ]
                 .into_iter()
@@ -321,20 +340,32 @@ impl Meters {
         };
         Self {
             attempt_duration: seconds(
-                names::ATTEMPT_DURATION,
+                names::GEN_AI_OPERATION_DURATION,
                 "Duration of one call to one provider and model",
             ),
             time_to_first_chunk: seconds(
-                names::TIME_TO_FIRST_CHUNK,
+                names::GEN_AI_TIME_TO_FIRST_CHUNK,
                 "Time from the start of a call to its first chunk",
             ),
-            token_usage: amounts(names::TOKEN_USAGE, "{token}", "Tokens used by one call"),
+            token_usage: amounts(
+                names::GEN_AI_TOKEN_USAGE,
+                "{token}",
+                "Tokens used by one call",
+            ),
             request_duration: seconds(
-                names::REQUEST_DURATION,
+                names::HTTP_SERVER_REQUEST_DURATION,
                 "Duration of what the gateway's client asked for",
             ),
-            request_size: amounts(names::REQUEST_BODY_SIZE, "By", "Size of request bodies"),
-            response_size: amounts(names::RESPONSE_BODY_SIZE, "By", "Size of response bodies"),
+            request_size: amounts(
+                names::HTTP_SERVER_REQUEST_BODY_SIZE,
+                "By",
+                "Size of request bodies",
+            ),
+            response_size: amounts(
+                names::HTTP_SERVER_RESPONSE_BODY_SIZE,
+                "By",
+                "Size of response bodies",
+            ),
             component_duration: seconds(
                 names::COMPONENT_DURATION,
                 "Duration of work inside the gateway",
@@ -360,10 +391,18 @@ impl AttemptKey {
     fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
         [
             self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)),
-            attribute(names::OPERATION_NAME, &labels.operations, self.operation)
-                .or_else(|| Some(KeyValue::new(names::OPERATION_NAME, "chat"))),
-            attribute(names::PROVIDER, &labels.providers, self.provider.or(Label::OTHER)),
-            attribute(names::MODEL, &labels.models, self.model),
+            attribute(
+                names::GEN_AI_OPERATION_NAME,
+                &labels.operations,
+                self.operation,
+            )
+            .or_else(|| Some(KeyValue::new(names::GEN_AI_OPERATION_NAME, "chat"))),
+            attribute(
+                names::GEN_AI_PROVIDER_NAME,
+                &labels.providers,
+                self.provider.or(Label::OTHER),
+            ),
+            attribute(names::GEN_AI_REQUEST_MODEL, &labels.models, self.model),
         ]
         .into_iter()
         .flatten()
@@ -384,13 +423,17 @@ impl RequestKey {
         attributes.extend(self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)));
         attributes.extend(
             self.method
-                .map(|m| KeyValue::new(names::METHOD, m.text())),
+                .map(|m| KeyValue::new(names::HTTP_REQUEST_METHOD, m.text())),
         );
         attributes.extend(
             self.status
-                .map(|s| KeyValue::new(names::STATUS_CODE, i64::from(s))),
+                .map(|s| KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, i64::from(s))),
         );
-        attributes.extend(attribute(names::ROUTE, &labels.endpoints, self.endpoint));
+        attributes.extend(attribute(
+            names::HTTP_ROUTE,
+            &labels.endpoints,
+            self.endpoint,
+        ));
         attributes
     }
 
@@ -410,7 +453,7 @@ impl ComponentKey {
         [
             attribute(names::COMPONENT, &labels.components, self.component),
             attribute(
-                names::COMPONENT_OPERATION,
+                names::OPERATION,
                 &labels.component_operations,
                 self.operation,
             ),
@@ -429,11 +472,15 @@ impl CostLedger {
         let provider = key.provider.or(Label::OTHER);
         let model = key.model.or(Label::OTHER);
         let entry = entries.entry((provider, model)).or_insert_with(|| {
-            let text = |table: &LabelTable, label| Value::from(table.text(label).unwrap_or_default());
+            let text =
+                |table: &LabelTable, label| Value::from(table.text(label).unwrap_or_default());
             CostEntry {
                 attributes: [
-                    KeyValue::new(names::PROVIDER, text(&labels.providers, provider)),
-                    KeyValue::new(names::MODEL, text(&labels.models, model)),
+                    KeyValue::new(
+                        names::GEN_AI_PROVIDER_NAME,
+                        text(&labels.providers, provider),
+                    ),
+                    KeyValue::new(names::GEN_AI_REQUEST_MODEL, text(&labels.models, model)),
                 ],
                 nanos: Arc::default(),
             }
@@ -519,7 +566,7 @@ fn observe_monitor(meter: &Meter, recorder: &Arc<Recorder>, figures: Arc<SeriesF
         .build();
     let of = Arc::clone(recorder);
     meter
-        .i64_observable_up_down_counter(names::ACTIVE_REQUESTS)
+        .i64_observable_up_down_counter(names::HTTP_SERVER_ACTIVE_REQUESTS)
         .with_unit("{request}")
         .with_description("Requests in flight in the HTTP layer")
         .with_callback(move |observer| {
@@ -535,7 +582,6 @@ fn attribute(key: &'static str, table: &LabelTable, label: Label) -> Option<KeyV
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
-
 
 impl Hash for AttemptKey {
     fn hash<H: Hasher>(&self, state: &mut H) {

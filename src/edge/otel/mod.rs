@@ -1,5 +1,8 @@
 //! OpenTelemetry: the instruments that record, and the reader that the views are made from.
 
+#[cfg(feature = "otlp")]
+pub(crate) mod export;
 pub(crate) mod instruments;
+pub(crate) mod prometheus;
 pub(crate) mod reader;
 pub(crate) mod streams;

@@ -166,10 +166,7 @@ fn exponential<T: Copy>(
     )
 }
 
-fn classic<T: Copy>(
-    point: &HistogramDataPoint<T>,
-    number: impl Fn(T) -> f64,
-) -> ClassicHistogram {
+fn classic<T: Copy>(point: &HistogramDataPoint<T>, number: impl Fn(T) -> f64) -> ClassicHistogram {
     ClassicHistogram::from_parts(
         point.bounds().collect(),
         point.bucket_counts(),

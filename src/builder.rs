@@ -1,0 +1,282 @@
+//! The settings of a monitor, before it is built.
+
+use crate::{
+    PerformanceMonitor,
+    config::{Config, Limits, OtlpProtocol, TraceSampling},
+    core::events::{EventFilter, PerformanceEvent},
+    edge::otel::reader::ViewReader,
+    error::BuildError,
+    tick::Observer,
+};
+use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use std::{net::SocketAddr, time::Duration};
+
+/// Settings for a [`PerformanceMonitor`]; [`build`](Self::build) checks them all before anything
+/// is started.
+///
+/// What is set here wins over the `OTEL_*` variables.
+#[must_use = "nothing happens before `build`"]
+#[derive(Default)]
+pub struct MonitorBuilder {
+    pub(crate) config: Config,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) observer: Option<Observer>,
+    pub(crate) otlp_endpoint: Option<String>,
+    pub(crate) otlp_protocol: Option<OtlpProtocol>,
+    pub(crate) otlp_interval: Option<Duration>,
+    pub(crate) sampling: Option<TraceSampling>,
+    pub(crate) meter_provider: Option<(SdkMeterProvider, ViewReader)>,
+    pub(crate) tracer_provider: Option<SdkTracerProvider>,
+    pub(crate) registry: Option<prometheus::Registry>,
+}
+
+impl std::fmt::Debug for MonitorBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MonitorBuilder")
+            .field("config", &self.config)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MonitorBuilder {
+    /// The service's name in what is exported; `OTEL_SERVICE_NAME` otherwise.
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        self.config.service_name = Some(name.into());
+        self
+    }
+
+    /// A provider with its models: always shown, with zeros before its first request, and never
+    /// refused for want of room. May be called for many.
+    pub fn provider<M: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        models: impl IntoIterator<Item = M>,
+    ) -> Self {
+        let models = models.into_iter().map(Into::into).collect();
+        self.config.providers.push((name.into(), models));
+        self
+    }
+
+    /// An endpoint, as a route template such as `/v1/threads/{id}`: always shown, and never
+    /// refused for want of room. May be called for many.
+    pub fn endpoint(mut self, path: impl Into<String>) -> Self {
+        self.config.endpoints.push(path.into());
+        self
+    }
+
+    /// How many other values of each label are admitted.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Time between two collections: 5 s by default, from 10 ms to an hour.
+    pub const fn collection_interval(mut self, interval: Duration) -> Self {
+        self.config.collection_interval = interval;
+        self
+    }
+
+    /// For how long windows reach back: 24 h by default, from one collection interval to 48 h.
+    pub const fn retention(mut self, retention: Duration) -> Self {
+        self.config.retention = retention;
+        self
+    }
+
+    /// How many spans, requests and operations may be open at once: 16,384 by default. What comes
+    /// beyond is dropped and counted.
+    pub const fn max_open(mut self, open: usize) -> Self {
+        self.config.max_open = open;
+        self
+    }
+
+    /// How many recent events are kept: 512 by default, 10,000 at the most.
+    pub const fn recent_events(mut self, events: usize) -> Self {
+        self.config.recent_events = events;
+        self
+    }
+
+    /// Which events are kept among the recent ones. All are counted in any case.
+    pub const fn event_filter(mut self, filter: EventFilter) -> Self {
+        self.config.event_filter = filter;
+        self
+    }
+
+    /// Metadata keys of events made by hand that are kept, beside the recognised ones.
+    pub fn metadata_keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = keys.into_iter().map(Into::into);
+        self.config.metadata_keys.extend(keys);
+        self
+    }
+
+    /// Of the instrumentation scopes that record the same metric, the views use the first of
+    /// these; then the first by name. `aimux-otel` by default.
+    pub fn preferred_scopes<K: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = K>,
+    ) -> Self {
+        self.config.preferred_scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether an `ERROR` event with an `error` field, such as `#[instrument(err)]` emits, makes
+    /// the span directly around it a failure. It does by default.
+    pub const fn error_events(mut self, count: bool) -> Self {
+        self.config.error_events = count;
+        self
+    }
+
+    /// Shows every event to `observer`, exact and in the order in which they are counted: on the
+    /// monitor's thread, or on a recording thread while the queue is full. It should return soon.
+    /// A panic in it is caught.
+    pub fn on_event(
+        mut self,
+        observer: impl Fn(&PerformanceEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Serves the routes and `/metrics` on a listener and a thread of the monitor's own. Port 0
+    /// takes any free port: [`PerformanceMonitor::local_addr`] tells which.
+    #[cfg(feature = "server")]
+    pub const fn serve(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// Pushes metrics and traces to this OTLP endpoint, such as `http://localhost:4317` for gRPC
+    /// or `http://localhost:4318` for HTTP.
+    #[cfg(feature = "otlp")]
+    pub fn otlp_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.otlp_endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// How OTLP is spoken: HTTP by default, or what `OTEL_EXPORTER_OTLP_PROTOCOL` says.
+    #[cfg(feature = "otlp")]
+    pub const fn otlp_protocol(mut self, protocol: OtlpProtocol) -> Self {
+        self.otlp_protocol = Some(protocol);
+        self
+    }
+
+    /// Time between two pushes of metrics: a minute by default, or what
+    /// `OTEL_METRIC_EXPORT_INTERVAL` says; 100 ms at the least.
+    #[cfg(feature = "otlp")]
+    pub const fn otlp_interval(mut self, interval: Duration) -> Self {
+        self.otlp_interval = Some(interval);
+        self
+    }
+
+    /// Which traces are exported: all that the caller did not decide against by default, or what
+    /// `OTEL_TRACES_SAMPLER` says. Metrics see every request whatever is sampled.
+    pub const fn trace_sampling(mut self, sampling: TraceSampling) -> Self {
+        self.sampling = Some(sampling);
+        self
+    }
+
+    /// Records on your own meter provider instead of making one. `reader` must have been added to
+    /// its builder:
+    ///
+    /// ```
+    /// use aimux_otel::{PerformanceMonitor, ViewReader};
+    /// use opentelemetry_sdk::metrics::SdkMeterProvider;
+    ///
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let reader = ViewReader::new();
+    /// let meter_provider = SdkMeterProvider::builder()
+    ///     .with_reader(reader.clone())
+    ///     .with_view(aimux_otel::streams)
+    ///     .build();
+    /// let monitor = PerformanceMonitor::builder()
+    ///     .meter_provider(meter_provider, reader)
+    ///     .build()?;
+    /// # drop(monitor); Ok(()) }
+    /// ```
+    ///
+    /// Without `streams` the histograms are classic ones: the views understand them too, with a
+    /// larger error that each answer states. OTLP push of metrics is then up to your provider, and
+    /// so is its shutdown; for `/metrics`, add a Prometheus exporter with the registry that you
+    /// give to [`prometheus_registry`](Self::prometheus_registry).
+    pub fn meter_provider(mut self, provider: SdkMeterProvider, reader: ViewReader) -> Self {
+        self.meter_provider = Some((provider, reader));
+        self
+    }
+
+    /// Hands sampled spans to your own tracer provider instead of making one. Its sampler should
+    /// be `AlwaysOn`: what is sampled is decided before.
+    pub fn tracer_provider(mut self, provider: SdkTracerProvider) -> Self {
+        self.tracer_provider = Some(provider);
+        self
+    }
+
+    /// The registry that `/metrics` renders; one of the monitor's own by default.
+    pub fn prometheus_registry(mut self, registry: prometheus::Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Checks the settings, binds, and only then starts.
+    ///
+    /// # Errors
+    /// A setting that is out of range, an address that cannot be listened on, an exporter that
+    /// cannot be made. Nothing is running then.
+    pub fn build(self) -> Result<PerformanceMonitor, BuildError> {
+        self.check()?;
+        PerformanceMonitor::start(self)
+    }
+
+    /// [`build`](Self::build), and the monitor's layer on a registry as the global subscriber: for
+    /// a service that has no subscriber yet.
+    ///
+    /// # Errors
+    /// As `build`; and if there is a global subscriber already.
+    pub fn install(self) -> Result<PerformanceMonitor, BuildError> {
+        use tracing_subscriber::layer::SubscriberExt;
+        let monitor = self.build()?;
+        let subscriber = tracing_subscriber::registry().with(monitor.layer());
+        tracing::subscriber::set_global_default(subscriber).map_err(BuildError::SubscriberSet)?;
+        Ok(monitor)
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        let interval = self.config.collection_interval;
+        let retention = self.config.retention;
+        let hour = Duration::from_secs(3_600);
+        let within = |setting, found: Duration, low: Duration, high: Duration| {
+            if (low..=high).contains(&found) {
+                return Ok(());
+            }
+            Err(BuildError::Setting {
+                setting,
+                found: format!("{found:?}"),
+                allowed: format!("from {low:?} to {high:?}"),
+            })
+        };
+        within(
+            "collection_interval",
+            interval,
+            Duration::from_millis(10),
+            hour,
+        )?;
+        within("retention", retention, interval, 48 * hour)?;
+        if self.config.recent_events > 10_000 {
+            return Err(BuildError::Setting {
+                setting: "recent_events",
+                found: self.config.recent_events.to_string(),
+                allowed: "at most 10000".to_owned(),
+            });
+        }
+        if let Some(TraceSampling::Ratio(ratio) | TraceSampling::ParentBasedRatio(ratio)) =
+            self.sampling
+            && !(0.0..=1.0).contains(&ratio)
+        {
+            return Err(BuildError::Setting {
+                setting: "trace_sampling",
+                found: ratio.to_string(),
+                allowed: "a ratio from 0 to 1".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}

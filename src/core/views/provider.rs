@@ -1,0 +1,377 @@
+//! What the providers and their models did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::core::aggregate::{Aggregate, usd};
+use crate::core::error_type;
+use crate::core::snapshot::Snapshot;
+use crate::core::views::reading::{Reading, SeriesReading};
+use crate::core::views::stats::{
+    Durations, ErrorBound, FirstTokenStats, PerformanceStats, StatsBuilder,
+};
+use crate::core::views::{Coverage, ViewError, average, percent};
+use crate::core::window::Window;
+use crate::names;
+
+pub(super) const METRICS: [&str; 4] = [
+    names::GEN_AI_OPERATION_DURATION,
+    names::GEN_AI_TIME_TO_FIRST_CHUNK,
+    names::GEN_AI_TOKEN_USAGE,
+    names::COST,
+];
+
+/// A provider is healthy if so many of 100 attempts succeed: the guide's limit of "critical".
+const HEALTHY_PERCENT: f64 = 80.0;
+
+/// All providers: the answer of `/performance/providers`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ProvidersView {
+    /// What the answer is about.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+    /// How many `providers` there are.
+    pub providers_count: usize,
+    /// By name: the configured ones, and those that were called in the window.
+    pub providers: BTreeMap<String, ProviderPerformance>,
+    /// All of `providers` together.
+    pub summary: ProvidersSummary,
+}
+
+/// What one provider did. Of each attempt, that is, of each call.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
+pub struct ProviderPerformance {
+    /// The name.
+    pub provider_name: String,
+    /// How many attempts.
+    pub total_requests: u64,
+    /// How many succeeded.
+    pub successful_requests: u64,
+    /// How many failed, for whatever reason.
+    pub failed_requests: u64,
+    /// How many of these took too long.
+    pub timeout_requests: u64,
+    /// How many of these were too many.
+    pub rate_limited_requests: u64,
+    /// How many of 100 succeeded.
+    pub success_rate_percent: Option<f64>,
+    /// How many of 100 succeeded, those left out that failed by the caller's fault: a malformed,
+    /// forbidden, refused or cancelled request says nothing of the provider.
+    pub provider_success_rate_percent: Option<f64>,
+    /// The average duration, in milliseconds.
+    pub average_response_time_ms: Option<f64>,
+    /// Half took at most so long, in milliseconds.
+    pub p50_response_time_ms: Option<f64>,
+    /// 95 % took at most so long, in milliseconds.
+    pub p95_response_time_ms: Option<f64>,
+    /// 99 % took at most so long, in milliseconds.
+    pub p99_response_time_ms: Option<f64>,
+    /// 99.9 % took at most so long, in milliseconds.
+    pub p99_9_response_time_ms: Option<f64>,
+    /// How long first tokens took.
+    #[serde(flatten)]
+    pub first_token: FirstTokenStats,
+    /// The average cost of an attempt, in USD.
+    pub cost_per_request: Option<f64>,
+    /// The cost of all attempts, in USD.
+    pub total_cost: f64,
+    /// Whether at least 80 % of the attempts of the last five minutes succeeded, the caller's
+    /// faults left out; if there were none, whether the last attempt before these did. `null`
+    /// before the first attempt. The window makes no difference.
+    pub healthy: Option<bool>,
+    /// The end of the last collection with a success, in Unix seconds. The window makes no
+    /// difference.
+    pub last_success: Option<f64>,
+    /// The end of the last collection with a failure, in Unix seconds. The window makes no
+    /// difference.
+    pub last_failure: Option<f64>,
+    /// How many attempts failed, by `error.type`.
+    pub error_type_counts: BTreeMap<String, u64>,
+    /// By model.
+    pub model_stats: BTreeMap<String, ModelPerformance>,
+}
+
+/// What one model of a provider did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
+pub struct ModelPerformance {
+    /// The attempts.
+    #[serde(flatten)]
+    pub stats: PerformanceStats,
+    /// How long first tokens took.
+    #[serde(flatten)]
+    pub first_token: FirstTokenStats,
+    /// Tokens that went to the model.
+    pub input_tokens: u64,
+    /// Tokens that came from the model.
+    pub output_tokens: u64,
+    /// The cost of all attempts, in USD.
+    pub total_cost: f64,
+    /// The average cost of an attempt, in USD.
+    pub cost_per_request: Option<f64>,
+}
+
+/// All providers of an answer together.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
+pub struct ProvidersSummary {
+    /// How many attempts.
+    pub total_requests: u64,
+    /// How many succeeded.
+    pub successful_requests: u64,
+    /// How many failed.
+    pub failed_requests: u64,
+    /// How many of 100 succeeded.
+    pub success_rate_percent: Option<f64>,
+    /// The cost of all attempts, in USD.
+    pub total_estimated_cost: f64,
+    /// The average cost of an attempt, in USD.
+    pub average_cost_per_request: Option<f64>,
+}
+
+/// What the providers did in `window`, or only the one of that name.
+pub(crate) fn providers(
+    snapshot: &Snapshot,
+    window: Window,
+    only: Option<&str>,
+) -> Result<ProvidersView, ViewError> {
+    let reading = Reading::new(snapshot, window, &METRICS)?;
+    let mut error = ErrorBound::default();
+    let (providers, summary) = of_reading(&reading, only, &mut error)?;
+    Ok(ProvidersView {
+        coverage: reading.coverage(error),
+        providers_count: providers.len(),
+        providers,
+        summary,
+    })
+}
+
+/// What they did, by name; the largest error of a percentile goes to `error`.
+pub(super) fn of_reading(
+    reading: &Reading<'_>,
+    only: Option<&str>,
+    error: &mut ErrorBound,
+) -> Result<(BTreeMap<String, ProviderPerformance>, ProvidersSummary), ViewError> {
+    let mut builders: BTreeMap<&str, ProviderBuilder<'_>> = BTreeMap::new();
+    let mut shown: BTreeSet<&str> = BTreeSet::new();
+    for (provider, models) in &reading.snapshot.configured.providers {
+        let builder = builders.entry(provider).or_default();
+        shown.insert(provider);
+        for model in models {
+            builder.models.entry(model).or_default();
+        }
+    }
+    for series in reading.of(&METRICS) {
+        let provider = provider_of(series);
+        builders.entry(provider).or_default().add(series);
+        if series.aggregate.is_some() {
+            shown.insert(provider);
+        }
+    }
+    if let Some(only) = only {
+        // Known, if only from before the window.
+        if !builders.contains_key(only) {
+            return Err(ViewError::UnknownProvider);
+        }
+        builders.retain(|provider, _| *provider == only);
+    } else {
+        builders.retain(|provider, _| shown.contains(provider));
+    }
+
+    let mut summary = ProvidersSummary::default();
+    let mut cost = 0_i128;
+    let mut providers = BTreeMap::new();
+    for (name, builder) in builders {
+        let provider = builder.finish(name, reading.last_minute_seconds, error);
+        cost = cost.saturating_add(builder.cost);
+        summary.total_requests += provider.total_requests;
+        summary.successful_requests += provider.successful_requests;
+        summary.failed_requests += provider.failed_requests;
+        providers.insert(name.to_owned(), provider);
+    }
+    summary.success_rate_percent = percent(summary.successful_requests, summary.total_requests);
+    summary.total_estimated_cost = usd(cost);
+    summary.average_cost_per_request = average(usd(cost), summary.total_requests);
+    Ok((providers, summary))
+}
+
+fn provider_of<'r>(series: &'r SeriesReading<'_>) -> &'r str {
+    let labels = &series.key.labels;
+    let name = labels.get(names::GEN_AI_PROVIDER_NAME);
+    name.or_else(|| labels.get(names::GEN_AI_SYSTEM))
+        .unwrap_or(names::OTHER)
+}
+
+#[derive(Debug, Default)]
+struct ProviderBuilder<'r> {
+    attempts: StatsBuilder,
+    first_token: Durations,
+    cost: i128,
+    timeouts: u64,
+    rate_limited: u64,
+    callers_faults: u64,
+    error_types: BTreeMap<String, u64>,
+    health: Health,
+    models: BTreeMap<&'r str, ModelBuilder>,
+}
+
+#[derive(Debug, Default)]
+struct ModelBuilder {
+    attempts: StatsBuilder,
+    first_token: Durations,
+    input_tokens: f64,
+    output_tokens: f64,
+    cost: i128,
+}
+
+impl<'r> ProviderBuilder<'r> {
+    fn add(&mut self, series: &'r SeriesReading<'_>) {
+        let metric = &*series.key.metric;
+        if metric == names::GEN_AI_OPERATION_DURATION {
+            self.health.add(series);
+        }
+        // A model that did nothing in the window is not shown; its provider's health is.
+        let Some(aggregate) = &series.aggregate else {
+            return;
+        };
+        let model = self
+            .models
+            .entry(series.label(names::GEN_AI_REQUEST_MODEL))
+            .or_default();
+        match metric {
+            names::GEN_AI_OPERATION_DURATION => {
+                let error_type = series.error_type();
+                self.attempts.add(series, error_type.is_some());
+                model.attempts.add(series, error_type.is_some());
+                if let Some(error_type) = error_type {
+                    self.add_failures(error_type, series.count());
+                }
+            }
+            names::GEN_AI_TIME_TO_FIRST_CHUNK => {
+                self.first_token.add(series);
+                model.first_token.add(series);
+            }
+            names::GEN_AI_TOKEN_USAGE => match series.label(names::GEN_AI_TOKEN_TYPE) {
+                names::TOKEN_INPUT => model.input_tokens += aggregate.sum(),
+                names::TOKEN_OUTPUT => model.output_tokens += aggregate.sum(),
+                _ => {}
+            },
+            names::COST => {
+                if let Aggregate::Money(nano) = aggregate {
+                    self.cost = self.cost.saturating_add(*nano);
+                    model.cost = model.cost.saturating_add(*nano);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add_failures(&mut self, error_type: &str, count: u64) {
+        *self.error_types.entry(error_type.to_owned()).or_default() += count;
+        if error_type::is_timeout(error_type) {
+            self.timeouts += count;
+        }
+        if error_type::is_rate_limited(error_type) {
+            self.rate_limited += count;
+        }
+        if error_type::domain(error_type).is_callers() {
+            self.callers_faults += count;
+        }
+    }
+
+    fn finish(
+        &self,
+        name: &str,
+        last_minute_seconds: f64,
+        error: &mut ErrorBound,
+    ) -> ProviderPerformance {
+        let stats = self.attempts.finish(last_minute_seconds, error);
+        let judged = stats.total_operations.saturating_sub(self.callers_faults);
+        let models = self.models.iter().map(|(model, builder)| {
+            (
+                model.to_string(),
+                builder.finish(last_minute_seconds, error),
+            )
+        });
+        let model_stats = models.collect();
+        ProviderPerformance {
+            provider_name: name.to_owned(),
+            total_requests: stats.total_operations,
+            successful_requests: stats.successful_operations,
+            failed_requests: stats.failed_operations,
+            timeout_requests: self.timeouts,
+            rate_limited_requests: self.rate_limited,
+            success_rate_percent: stats.success_rate_percent,
+            provider_success_rate_percent: percent(stats.successful_operations, judged),
+            average_response_time_ms: stats.avg_duration_ms,
+            p50_response_time_ms: stats.p50_duration_ms,
+            p95_response_time_ms: stats.p95_duration_ms,
+            p99_response_time_ms: stats.p99_duration_ms,
+            p99_9_response_time_ms: stats.p99_9_duration_ms,
+            first_token: self.first_token.first_token(error),
+            cost_per_request: average(usd(self.cost), stats.total_operations),
+            total_cost: usd(self.cost),
+            healthy: self.health.is_good(),
+            last_success: self.health.last_success.map(Timestamp::as_unix_seconds),
+            last_failure: self.health.last_failure.map(Timestamp::as_unix_seconds),
+            error_type_counts: self.error_types.clone(),
+            model_stats,
+        }
+    }
+}
+
+impl ModelBuilder {
+    fn finish(&self, last_minute_seconds: f64, error: &mut ErrorBound) -> ModelPerformance {
+        ModelPerformance {
+            stats: self.attempts.finish(last_minute_seconds, error),
+            first_token: self.first_token.first_token(error),
+            input_tokens: self.input_tokens.round() as u64,
+            output_tokens: self.output_tokens.round() as u64,
+            total_cost: usd(self.cost),
+            cost_per_request: average(usd(self.cost), self.attempts.count()),
+        }
+    }
+}
+
+/// Whether a provider answers, and when it last did.
+#[derive(Debug, Default)]
+struct Health {
+    recent_successes: u64,
+    recent_failures: u64,
+    last_success: Option<Timestamp>,
+    last_failure: Option<Timestamp>,
+    /// The last one that was not the caller's fault.
+    last_own_failure: Option<Timestamp>,
+}
+
+impl Health {
+    fn add(&mut self, series: &SeriesReading<'_>) {
+        let at = Some(series.last_active);
+        match series.error_type() {
+            None => {
+                self.recent_successes += series.health;
+                self.last_success = self.last_success.max(at);
+            }
+            Some(error_type) => {
+                self.last_failure = self.last_failure.max(at);
+                if !error_type::domain(error_type).is_callers() {
+                    self.recent_failures += series.health;
+                    self.last_own_failure = self.last_own_failure.max(at);
+                }
+            }
+        }
+    }
+
+    fn is_good(&self) -> Option<bool> {
+        let recent = self.recent_successes + self.recent_failures;
+        match percent(self.recent_successes, recent) {
+            Some(rate) => Some(rate >= HEALTHY_PERCENT),
+            None if self.last_success.is_none() && self.last_failure.is_none() => None,
+            None => Some(self.last_success >= self.last_own_failure),
+        }
+    }
+}

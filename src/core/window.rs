@@ -1,0 +1,131 @@
+//! All that was collected: slots for windows up to the retention, and totals since the start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::core::aggregate::{Aggregate, Keep};
+use crate::core::ladder::Ladder;
+use crate::core::series::Collection;
+use crate::core::slot::{SeriesId, Slot};
+use crate::core::totals::{Totals, TotalsRecorder};
+
+/// Which time an answer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Window {
+    /// All since the monitor was built.
+    #[default]
+    SinceStart,
+    /// The last so much, up to the retention. What an answer really covers is a little longer, as
+    /// it consists of whole collections, further back of whole minutes or hours; it is shorter
+    /// while the monitor has not run for as long. The answer says.
+    Last(Duration),
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WindowConfig {
+    /// For how long windows reach back.
+    pub(crate) retention: Duration,
+    /// How many series are kept apart; what is beyond goes to one more for each metric.
+    pub(crate) max_series: usize,
+}
+
+/// Keeps collections, in bounded memory.
+#[derive(Debug)]
+pub(crate) struct Windows {
+    config: WindowConfig,
+    ladder: Ladder,
+    totals: TotalsRecorder,
+}
+
+/// What [`Windows`] kept, at one moment; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// Oldest first.
+    pub(crate) slots: Arc<[Arc<Slot>]>,
+    /// Since the start.
+    pub(crate) totals: Totals,
+    /// For how long windows reach back.
+    pub(crate) retention: Duration,
+}
+
+impl Windows {
+    /// With nothing in it.
+    pub(crate) fn new(config: WindowConfig) -> Self {
+        Self {
+            config,
+            ladder: Ladder::new(config.retention),
+            totals: TotalsRecorder::new(config.max_series),
+        }
+    }
+
+    /// Appends a collection, which begins where the one before it ended.
+    pub(crate) fn append(&mut self, collection: Collection) {
+        let Collection {
+            since,
+            until,
+            points,
+            metrics,
+        } = collection;
+        self.totals.describe(metrics);
+        let mut aggregates: BTreeMap<SeriesId, Aggregate> = BTreeMap::new();
+        for (key, value) in points {
+            if value.is_idle() {
+                continue;
+            }
+            let aggregate = Aggregate::from_value(&key.metric, value);
+            let id = self.totals.add(&key, &aggregate, until);
+            let Some(keep) = Keep::of(&key.metric) else {
+                continue;
+            };
+            let kept = aggregate.reduced(keep);
+            // Several series may have gone to the same overflow series.
+            match aggregates.get_mut(&id) {
+                Some(sum) => sum.merge(&kept),
+                None => {
+                    aggregates.insert(id, kept);
+                }
+            }
+        }
+        self.ladder.append(Slot::new(since, until, &aggregates));
+    }
+
+    /// What is kept now.
+    pub(crate) fn history(&self) -> History {
+        History {
+            slots: self.ladder.slots(),
+            totals: self.totals.totals(),
+            retention: self.config.retention,
+        }
+    }
+
+    /// Bytes on the heap, near enough.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.ladder.heap_bytes() + self.totals.heap_bytes()
+    }
+}
+
+impl History {
+    /// The fewest newest slots that together cover `duration`, or all there are; oldest first.
+    pub(crate) fn last(&self, duration: Duration) -> &[Arc<Slot>] {
+        let Some(newest) = self.slots.last() else {
+            return &[];
+        };
+        let wanted = newest.until().before(duration);
+        let newest_first = self.slots.iter().rev();
+        // The slot that covers `wanted` is the last that is needed.
+        let before_wanted = newest_first
+            .take_while(|slot| slot.since() > wanted)
+            .count();
+        let count = before_wanted.saturating_add(1).min(self.slots.len());
+        let first = self.slots.len().saturating_sub(count);
+        self.slots.get(first..).unwrap_or_default()
+    }
+
+    /// The time that `slots` cover.
+    pub(crate) fn covered(slots: &[Arc<Slot>]) -> Option<(Timestamp, Timestamp)> {
+        Some((slots.first()?.since(), slots.last()?.until()))
+    }
+}

@@ -1,0 +1,186 @@
+//! Prometheus: classic buckets for the exponential histograms, which `opentelemetry-prometheus`
+//! leaves out, in the same registry.
+
+use crate::{
+    core::{
+        labels::is_unprintable,
+        snapshot::{ExponentialTotal, Snapshot},
+    },
+    names,
+};
+use prometheus::{
+    core::{Collector, Desc},
+    proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Boundaries for the duration of calls to providers, in seconds: those that the GenAI conventions
+/// advise, 0.01 · 2ⁿ up to 81.92, and three more, so that a slow model is not all in `+Inf`.
+const ATTEMPT_SECONDS: [f64; 17] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+    327.68, 655.36,
+];
+
+/// Boundaries for HTTP and component durations, in seconds: those that the HTTP conventions advise,
+/// and five more.
+const HTTP_SECONDS: [f64; 19] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0,
+    120.0, 300.0, 600.0,
+];
+
+/// Boundaries for tokens and bytes: powers of four, as the GenAI conventions advise for tokens.
+const AMOUNTS: [f64; 14] = [
+    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0,
+    16777216.0, 67108864.0,
+];
+
+/// Where the snapshot to render comes from.
+pub(crate) type LatestSnapshot = Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>;
+
+/// Renders the totals of the exponential histograms as classic ones.
+pub(crate) struct ClassicBuckets {
+    latest: LatestSnapshot,
+    /// A collector without one could be registered only once.
+    desc: Option<Desc>,
+}
+
+impl ClassicBuckets {
+    pub(crate) fn new(latest: LatestSnapshot) -> Self {
+        let desc = Desc::new(
+            "aimux_classic_buckets".to_owned(),
+            "Exponential histograms as classic ones".to_owned(),
+            Vec::new(),
+            Default::default(),
+        );
+        Self {
+            latest,
+            desc: desc.ok(),
+        }
+    }
+}
+
+impl Collector for ClassicBuckets {
+    fn desc(&self) -> Vec<&Desc> {
+        self.desc.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let snapshot = (self.latest)();
+        let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
+        for total in snapshot.exponential_totals() {
+            let unit = total.info.map_or("", |info| &*info.unit);
+            let name = exposed_name(&total.key.metric, unit);
+            let family = families.entry(name).or_insert_with_key(|name| {
+                let mut family = MetricFamily::default();
+                family.set_name(name.clone());
+                family.set_help(
+                    total
+                        .info
+                        .map_or_else(String::new, |i| shown(&i.description)),
+                );
+                family.set_field_type(MetricType::HISTOGRAM);
+                family
+            });
+            family.mut_metric().push(rendered(&total));
+        }
+        families.into_values().collect()
+    }
+}
+
+fn rendered(total: &ExponentialTotal<'_>) -> Metric {
+    let boundaries = boundaries(&total.key.metric);
+    let mut histogram = Histogram::default();
+    histogram.set_sample_count(total.histogram.count());
+    histogram.set_sample_sum(total.histogram.sum());
+    let cumulative = total.histogram.cumulative(boundaries);
+    let buckets = boundaries.iter().zip(cumulative).map(|(bound, count)| {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    histogram.set_bucket(buckets.collect());
+
+    let mut labels: BTreeMap<String, String> = BTreeMap::new();
+    labels.insert("otel_scope_name".to_owned(), shown(&total.key.scope));
+    for (key, value) in total.key.labels.iter() {
+        labels.insert(sanitised(key), shown(value));
+    }
+    let mut metric = Metric::default();
+    metric.set_histogram(histogram);
+    metric.set_label(
+        labels
+            .into_iter()
+            .map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name);
+                pair.set_value(value);
+                pair
+            })
+            .collect(),
+    );
+    metric
+}
+
+fn boundaries(metric: &str) -> &'static [f64] {
+    match metric {
+        names::HTTP_SERVER_REQUEST_DURATION | names::COMPONENT_DURATION => &HTTP_SECONDS,
+        names::GEN_AI_TOKEN_USAGE
+        | names::HTTP_SERVER_REQUEST_BODY_SIZE
+        | names::HTTP_SERVER_RESPONSE_BODY_SIZE => &AMOUNTS,
+        _ => &ATTEMPT_SECONDS,
+    }
+}
+
+/// The name with its unit, as `opentelemetry-prometheus` forms it.
+fn exposed_name(metric: &str, unit: &str) -> String {
+    let name = sanitised(metric);
+    match unit {
+        "s" => format!("{name}_seconds"),
+        "ms" => format!("{name}_milliseconds"),
+        "By" => format!("{name}_bytes"),
+        _ => name,
+    }
+}
+
+/// A name of letters, digits and underscores that Prometheus takes.
+fn sanitised(name: &str) -> String {
+    let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = name.chars().map(clean).collect();
+    match name.chars().next() {
+        None => "_".to_owned(),
+        Some('0'..='9') => format!("_{name}"),
+        // It would hide the bucket boundaries.
+        Some(_) if name == "le" => "le_".to_owned(),
+        Some(_) => name,
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !is_unprintable(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_their_unit() {
+        assert_eq!(
+            exposed_name("gen_ai.client.operation.duration", "s"),
+            "gen_ai_client_operation_duration_seconds"
+        );
+        assert_eq!(
+            exposed_name("gen_ai.client.token.usage", "{token}"),
+            "gen_ai_client_token_usage"
+        );
+    }
+
+    #[test]
+    fn a_key_that_prometheus_refuses_is_mended() {
+        assert_eq!(sanitised("le"), "le_");
+        assert_eq!(sanitised(""), "_");
+        assert_eq!(sanitised("9lives"), "_9lives");
+        assert_eq!(sanitised("a:b.c"), "a_b_c");
+    }
+}

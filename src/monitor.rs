@@ -1,0 +1,511 @@
+//! The monitor: the only place that wires the parts together, and starts and stops threads.
+
+use crate::{
+    builder::MonitorBuilder,
+    clock::Clock,
+    config::{Environment, OtlpSettings, TraceSampling},
+    core::{
+        events::{PerformanceEvent, RecentEvents},
+        guards::{Attempt, Operation},
+        record::EventId,
+        recorder::Recorder,
+        snapshot::Snapshot,
+        views::{
+            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
+            ViewError,
+        },
+        window::Window,
+    },
+    edge::{
+        layer::{self, Traces},
+        otel::{
+            instruments::Instruments, prometheus::ClassicBuckets, reader::ViewReader,
+            streams::streams,
+        },
+    },
+    error::{BuildError, ShutdownError},
+    names,
+    tick::{Counter, MonitorHealth, Shared},
+};
+use opentelemetry::{metrics::MeterProvider, trace::TracerProvider};
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+use tracing_core::Subscriber;
+use tracing_subscriber::{Layer, registry::LookupSpan};
+
+/// Measures what providers and endpoints do, and tells.
+///
+/// A handle: clones are the same monitor. When the last one is dropped, the monitor stops by
+/// itself without making anybody wait; [`shutdown`](Self::shutdown) stops it in an orderly way,
+/// within a deadline, and sends the last data first.
+#[derive(Clone)]
+pub struct PerformanceMonitor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    meter_provider: SdkMeterProvider,
+    /// Whether the meter provider is ours to shut down.
+    owns_meter_provider: bool,
+    tracer_provider: Option<SdkTracerProvider>,
+    owns_tracer_provider: bool,
+    sampling: TraceSampling,
+    registry: prometheus::Registry,
+    io: Mutex<Option<Io>>,
+    local_addr: Option<SocketAddr>,
+}
+
+/// The thread that serves the listener and drives the exporter's connections.
+struct Io {
+    stop: tokio::sync::oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl PerformanceMonitor {
+    /// Settings for a new monitor.
+    pub fn builder() -> MonitorBuilder {
+        MonitorBuilder::default()
+    }
+
+    pub(crate) fn start(mut builder: MonitorBuilder) -> Result<Self, BuildError> {
+        let environment = Environment::read(|name| std::env::var(name).ok());
+        let otlp = environment.otlp(
+            builder.otlp_endpoint.take(),
+            builder.otlp_protocol,
+            builder.otlp_interval,
+        );
+        let sampling = builder.sampling.or(environment.sampling);
+        let sampling = sampling.unwrap_or(TraceSampling::ParentBasedRatio(1.0));
+
+        let listener = builder.listen.map(bind).transpose()?;
+        let local_addr = listener.as_ref().and_then(|l| l.local_addr().ok());
+        let runtime = runtime()?;
+
+        let config = builder.config;
+        let resource = resource(config.service_name.as_deref());
+        let registry = builder.registry.unwrap_or_default();
+        let owns_meter_provider = builder.meter_provider.is_none();
+        let (meter_provider, reader) = match builder.meter_provider {
+            Some(own) => own,
+            None => {
+                let _in_runtime = runtime.enter();
+                make_meter_provider(&otlp, resource.clone(), &registry)?
+            }
+        };
+        let owns_tracer_provider = builder.tracer_provider.is_none();
+        let tracer_provider = match builder.tracer_provider {
+            Some(own) => Some(own),
+            None => {
+                let _in_runtime = runtime.enter();
+                make_tracer_provider(&otlp, resource)?
+            }
+        };
+
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let recorder = Arc::new(Recorder::new(Clock::start(), cores, &config));
+        let instruments = Instruments::new(&meter_provider.meter(names::SCOPE), &recorder);
+        let counter = Arc::new(Counter::new(
+            instruments,
+            RecentEvents::new(config.recent_events, config.event_filter),
+            Arc::clone(&recorder.labels),
+            builder.observer,
+        ));
+        recorder.set_tally(Arc::clone(&counter) as _);
+        let shared = Arc::new(Shared::new(recorder, counter, reader, config));
+
+        let of = Arc::downgrade(&shared);
+        let empty = shared.latest();
+        let latest = move || {
+            of.upgrade()
+                .map_or_else(|| Arc::clone(&empty), |s| s.latest())
+        };
+        registry
+            .register(Box::new(ClassicBuckets::new(Arc::new(latest))))
+            .map_err(|error| BuildError::Prometheus(Box::new(error)))?;
+
+        let ticking = Arc::clone(&shared);
+        spawn("aimux-tick", move || ticking.run())?;
+        let io = start_io(runtime, listener, &shared, &registry);
+        let io = io.inspect_err(|_| shared.stop())?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                meter_provider,
+                owns_meter_provider,
+                tracer_provider,
+                owns_tracer_provider,
+                sampling,
+                registry,
+                io: Mutex::new(Some(io)),
+                local_addr,
+            }),
+        })
+    }
+
+    /// The tracing layer that measures for this monitor.
+    ///
+    /// It brings its own per-layer filter: only callsites with a recognised field are enabled for
+    /// it, and all others cost nothing more than that one look. A *global* filter, such as an
+    /// `EnvFilter` added with `.with()`, can disable our callsites before this layer sees them:
+    /// put filters on the layers they are meant for, with `.with_filter()`.
+    pub fn layer<S>(&self) -> impl Layer<S> + Send + Sync + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    {
+        let config = &self.inner.shared.config;
+        let traces = self.inner.tracer_provider.as_ref().map(|provider| {
+            let tracer = provider.tracer(names::SCOPE);
+            Traces::new(tracer, self.inner.sampling, config.max_open)
+        });
+        layer::layer(
+            Arc::clone(self.recorder()),
+            config.error_events,
+            config.max_open,
+            traces,
+        )
+    }
+
+    /// The meter provider that the monitor records on: what is recorded on it elsewhere reaches
+    /// `/metrics` and OTLP too, and under a recognised name the views.
+    #[must_use]
+    pub fn meter_provider(&self) -> &SdkMeterProvider {
+        &self.inner.meter_provider
+    }
+
+    /// The registry that `/metrics` renders.
+    #[must_use]
+    pub fn prometheus_registry(&self) -> &prometheus::Registry {
+        &self.inner.registry
+    }
+
+    /// Where the monitor's own listener listens, if it has one.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.inner.local_addr
+    }
+
+    /// What each provider did over `window`.
+    ///
+    /// As with all these getters the numbers are not older than a second, or than the last
+    /// collection if that takes longer than 50 ms: it may block the caller for as long.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn providers(&self, window: Window) -> Result<ProvidersView, ViewError> {
+        views::providers(&self.fresh(), window, None)
+    }
+
+    /// What each endpoint did over `window`.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn endpoints(&self, window: Window) -> Result<EndpointsView, ViewError> {
+        views::endpoints(&self.fresh(), window, None)
+    }
+
+    /// What each component did over `window`.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn components(&self, window: Window) -> Result<ComponentsView, ViewError> {
+        views::components(&self.fresh(), window)
+    }
+
+    /// Providers and endpoints over `window`, the newest events, memory and alerts.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn real_time(&self, window: Window) -> Result<RealTimeView, ViewError> {
+        views::real_time(&self.fresh(), window)
+    }
+
+    /// The whole report over `window`.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn report(&self, window: Window) -> Result<PerformanceReport, ViewError> {
+        views::report(&self.fresh(), window)
+    }
+
+    /// The recent events that were kept, newest last.
+    #[must_use]
+    pub fn recent_events(&self) -> Vec<PerformanceEvent> {
+        self.inner.shared.counter.newest(usize::MAX)
+    }
+
+    /// What became of all that was offered to the monitor.
+    #[must_use]
+    pub fn health(&self) -> MonitorHealth {
+        self.inner.shared.health()
+    }
+
+    /// Collects now, and waits until it is done: what was recorded before this call is then in the
+    /// views. Waits ten seconds at the most, and not at all after a shutdown.
+    pub fn collect(&self) {
+        self.inner.shared.collect(Duration::from_secs(10));
+    }
+
+    /// Records one finished call to a provider.
+    ///
+    /// An empty `error_type` with `success` is a success; an error type outside the closed set
+    /// counts as `_OTHER`. A cost that is negative or not finite is refused and counted.
+    pub fn record_provider_request(
+        &self,
+        provider: &str,
+        model: &str,
+        duration: Duration,
+        success: bool,
+        error_type: &str,
+        cost_usd: f64,
+    ) {
+        let recorder = self.recorder();
+        recorder.provider_request(provider, model, duration, success, error_type, cost_usd);
+    }
+
+    /// An operation begins. With a provider or a model it is one attempt too.
+    ///
+    /// What is never ended is given up after an hour, and counted as dropped.
+    pub fn record_request_start(
+        &self,
+        request_id: &str,
+        endpoint: &str,
+        method: &str,
+        provider: &str,
+        model: &str,
+    ) -> EventId {
+        let recorder = self.recorder();
+        recorder.request_start(request_id, endpoint, method, provider, model)
+    }
+
+    /// The operation ends; whether it was open. To end it twice does nothing.
+    pub fn record_request_end(
+        &self,
+        event: EventId,
+        success: bool,
+        status_code: u16,
+        response_size: u64,
+        error_type: &str,
+        cost_usd: f64,
+    ) -> bool {
+        self.recorder().request_end(
+            event,
+            success,
+            status_code,
+            response_size,
+            error_type,
+            cost_usd,
+        )
+    }
+
+    /// Records an event made by hand.
+    ///
+    /// `PROVIDER_END` with a `provider` or `model` counts as an attempt, `REQUEST_END` with an
+    /// `endpoint` as an operation, and any other with a duration as work of its component.
+    pub fn record_event(&self, event: PerformanceEvent) {
+        self.recorder().event(event);
+    }
+
+    /// Begins to measure one call to a provider.
+    pub fn attempt(&self, provider: &str, model: &str) -> Attempt {
+        Attempt::begin(self.recorder(), provider, model)
+    }
+
+    /// Begins to measure what the gateway's client asked for.
+    pub fn operation(&self, endpoint: &str, method: &str) -> Operation {
+        Operation::begin(self.recorder(), endpoint, method)
+    }
+
+    /// Stops: takes the last sample, sends what is to be sent, and ends the monitor's threads.
+    /// What is recorded from now on is dropped, and counted as dropped. Returns within `deadline`.
+    ///
+    /// # Errors
+    /// The deadline passed first, or an exporter could not send the last data.
+    pub fn shutdown(&self, deadline: Duration) -> Result<(), ShutdownError> {
+        let clock = Clock::start();
+        let end = clock.now().after(deadline);
+        let inner = &self.inner;
+        inner.shared.stop();
+        let late = |unfinished| ShutdownError::Deadline {
+            deadline,
+            unfinished,
+        };
+        if !inner.shared.wait_until_stopped(end.since(clock.now())) {
+            return Err(late("the last collection"));
+        }
+        let flushed = inner.flush(end.since(clock.now()));
+        inner.stop_io();
+        match flushed {
+            None => Err(late("the exporter")),
+            Some(Err(error)) => Err(ShutdownError::Flush(error)),
+            Some(Ok(())) => Ok(()),
+        }
+    }
+
+    fn recorder(&self) -> &Arc<Recorder> {
+        &self.inner.shared.recorder
+    }
+
+    fn fresh(&self) -> Arc<Snapshot> {
+        self.inner.shared.fresh()
+    }
+}
+
+impl std::fmt::Debug for PerformanceMonitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PerformanceMonitor")
+            .field("local_addr", &self.inner.local_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Shuts the providers down that are ours, on a thread of their own since the SDK can take
+    /// far longer than it is told to; `None` if it did.
+    fn flush(&self, wait: Duration) -> Option<opentelemetry_sdk::error::OTelSdkResult> {
+        let meter_provider = self
+            .owns_meter_provider
+            .then(|| self.meter_provider.clone());
+        let tracer_provider = self.tracer_provider.clone();
+        let tracer_provider = tracer_provider.filter(|_| self.owns_tracer_provider);
+        let (done, is_done) = mpsc::channel();
+        let shut_down = move || {
+            let traces = tracer_provider.map_or(Ok(()), |p| p.shutdown_with_timeout(wait));
+            let metrics = meter_provider.map_or(Ok(()), |p| p.shutdown_with_timeout(wait));
+            done.send(traces.and(metrics)).ok();
+        };
+        spawn("aimux-flush", shut_down).ok()?;
+        is_done.recv_timeout(wait).ok()
+    }
+
+    fn stop_io(&self) {
+        let io = self
+            .io
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(io) = io {
+            io.stop.send(()).ok();
+            drop(io.thread);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.stop_io();
+        // The SDK's providers shut down when their last handle goes, and may block: not here.
+        let providers = (self.meter_provider.clone(), self.tracer_provider.take());
+        spawn("aimux-flush", move || drop(providers)).ok();
+    }
+}
+
+fn make_meter_provider(
+    otlp: &OtlpSettings,
+    resource: Resource,
+    registry: &prometheus::Registry,
+) -> Result<(SdkMeterProvider, ViewReader), BuildError> {
+    let reader = ViewReader::new();
+    let exporter = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .build()
+        .map_err(|error| BuildError::Prometheus(Box::new(error)))?;
+    let builder = SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_view(streams)
+        .with_reader(reader.clone())
+        .with_reader(exporter);
+    let builder = if otlp.metrics {
+        #[cfg(feature = "otlp")]
+        let pushing = crate::edge::otel::export::push_metrics(builder, otlp)?;
+        #[cfg(not(feature = "otlp"))]
+        let pushing = return Err(BuildError::OtlpDisabled);
+        pushing
+    } else {
+        builder
+    };
+    Ok((builder.build(), reader))
+}
+
+fn make_tracer_provider(
+    otlp: &OtlpSettings,
+    resource: Resource,
+) -> Result<Option<SdkTracerProvider>, BuildError> {
+    if !otlp.traces {
+        return Ok(None);
+    }
+    #[cfg(feature = "otlp")]
+    return crate::edge::otel::export::push_traces(resource, otlp).map(Some);
+    #[cfg(not(feature = "otlp"))]
+    {
+        drop(resource);
+        Err(BuildError::OtlpDisabled)
+    }
+}
+
+/// What is exported is of this service: the `OTEL_*` variables, unless named in code.
+fn resource(service_name: Option<&str>) -> Resource {
+    let builder = Resource::builder();
+    match service_name {
+        Some(name) => builder.with_service_name(name.to_owned()),
+        None => builder,
+    }
+    .build()
+}
+
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BuildError> {
+    let listen = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    listen().map_err(|source| BuildError::Listen { address, source })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, BuildError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .thread_name("aimux-answer")
+        .build()
+        .map_err(BuildError::Thread)
+}
+
+fn start_io(
+    runtime: tokio::runtime::Runtime,
+    listener: Option<std::net::TcpListener>,
+    shared: &Arc<Shared>,
+    registry: &prometheus::Registry,
+) -> Result<Io, BuildError> {
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let serving = listener.map(|listener| (listener, Arc::clone(shared), registry.clone()));
+    let thread = spawn("aimux-io", move || {
+        runtime.block_on(async move {
+            let _serving = serving;
+            stopped.await.ok();
+        });
+        runtime.shutdown_background();
+    })?;
+    Ok(Io { stop, thread })
+}
+
+/// A thread without a subscriber, so that the monitor never observes itself.
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, BuildError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(|| {
+            let _quiet =
+                tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+            body();
+        })
+        .map_err(BuildError::Thread)
+}
