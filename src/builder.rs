@@ -3,9 +3,10 @@
 use crate::{
     PerformanceMonitor,
     config::{Config, Limits, OtlpProtocol, TraceSampling},
-    core::events::{EventFilter, PerformanceEvent},
+    core::events::PerformanceEvent,
     edge::otel::reader::ViewReader,
     error::BuildError,
+    event_type::EventFilter,
     tick::Observer,
 };
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};

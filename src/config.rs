@@ -1,6 +1,6 @@
 //! What a monitor was told to do.
 
-use crate::core::events::EventFilter;
+use crate::event_type::EventFilter;
 use std::time::Duration;
 
 /// How many values of each label are admitted beyond the configured ones.
@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) preferred_scopes: Vec<String>,
     /// An `error` event makes its span a failure.
     pub(crate) error_events: bool,
+    /// `OTEL_SDK_DISABLED`: nothing is recorded.
+    pub(crate) disabled: bool,
 }
 
 impl Default for Config {
@@ -65,6 +67,7 @@ impl Default for Config {
             recent_events: 512,
             preferred_scopes: vec![crate::names::SCOPE.to_owned()],
             error_events: true,
+            disabled: false,
         }
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod core;
 mod edge;
 mod error;
+mod event_type;
 mod monitor;
 mod names;
 mod tick;
@@ -16,7 +17,7 @@ pub use builder::MonitorBuilder;
 pub use clock::Timestamp;
 pub use config::{Limits, OtlpProtocol, TraceSampling};
 pub use core::{
-    events::{EventFilter, PerformanceEvent, PerformanceEventType},
+    events::PerformanceEvent,
     guards::{Attempt, Operation},
     memory::MemoryMetrics,
     record::EventId,
@@ -30,5 +31,6 @@ pub use core::{
 };
 pub use edge::otel::{reader::ViewReader, streams::streams};
 pub use error::{BuildError, ShutdownError};
+pub use event_type::{EventFilter, PerformanceEventType};
 pub use monitor::PerformanceMonitor;
 pub use tick::MonitorHealth;

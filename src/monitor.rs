@@ -87,7 +87,8 @@ impl PerformanceMonitor {
         let local_addr = listener.as_ref().and_then(|l| l.local_addr().ok());
         let runtime = runtime()?;
 
-        let config = builder.config;
+        let mut config = builder.config;
+        config.disabled = environment.disabled;
         let resource = resource(config.service_name.as_deref());
         let registry = builder.registry.unwrap_or_default();
         let owns_meter_provider = builder.meter_provider.is_none();
@@ -165,8 +166,8 @@ impl PerformanceMonitor {
         });
         layer::layer(
             Arc::clone(self.recorder()),
-            config.error_events,
-            config.max_open,
+            config,
+            Arc::clone(&self.inner.shared.subscribers),
             traces,
         )
     }

@@ -13,6 +13,7 @@ use crate::{
         window::{WindowConfig, Windows},
     },
     edge::{
+        layer::Subscribers,
         otel::{instruments::Instruments, reader::ViewReader},
         process::Process,
     },
@@ -129,6 +130,7 @@ pub(crate) struct Shared {
     pub(crate) counter: Arc<Counter>,
     pub(crate) config: Config,
     pub(crate) started: Timestamp,
+    pub(crate) subscribers: Arc<Subscribers>,
     configured: Arc<Configured>,
     reader: ViewReader,
     published: Mutex<Arc<Snapshot>>,
@@ -156,6 +158,7 @@ impl Shared {
             config,
             configured,
             started,
+            subscribers: Arc::default(),
             reader,
             published: Mutex::new(Arc::new(snapshot)),
             asked: AtomicU64::new(0),
@@ -241,6 +244,7 @@ impl Shared {
             self.recorder.drain(&mut spare, &mut later, until);
             if collects {
                 self.give_up_what_never_ended(now);
+                self.subscribers.warn_if_blind();
                 self.collect_into(&mut windows, collected_at, now, &mut process);
                 collected_at = now;
                 *lock(&self.served) = asked;
@@ -274,7 +278,7 @@ impl Shared {
         let snapshot = Snapshot {
             started: self.started,
             collected_at: until,
-            monitoring_active: !self.stop.load(Ordering::Acquire),
+            monitoring_active: !self.config.disabled && !self.stop.load(Ordering::Acquire),
             history: windows.history(),
             configured: Arc::clone(&self.configured),
             recent_events: self.counter.newest(RECENT),

@@ -82,7 +82,9 @@ fn what_is_offered_is_counted_or_dropped() {
         }
         scope.spawn(|| {
             while !stop_reading.load(Ordering::Relaxed) {
-                monitor.report(Window::Last(Duration::from_secs(1))).unwrap();
+                monitor
+                    .report(Window::Last(Duration::from_secs(1)))
+                    .unwrap();
                 monitor.prometheus_registry().gather();
                 thread::yield_now();
             }
@@ -93,7 +95,10 @@ fn what_is_offered_is_counted_or_dropped() {
         let offered = offered.load(Ordering::Relaxed);
         let health = monitor.health();
         assert_eq!(health.offered, offered);
-        assert_eq!(health.counted, offered, "nothing is dropped before the shutdown");
+        assert_eq!(
+            health.counted, offered,
+            "nothing is dropped before the shutdown"
+        );
         let providers = monitor.providers(Window::SinceStart).unwrap();
         let endpoints = monitor.endpoints(Window::SinceStart).unwrap();
         let quarter = per_thread / 4 * THREADS;

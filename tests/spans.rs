@@ -210,8 +210,17 @@ fn what_others_measure_is_left_alone() {
     let monitor = monitor();
     measured(&monitor, || {
         // What tower-http's default span carries, and what a client library's does.
-        drop(info_span!("request", method = "GET", uri = "/", version = "HTTP/1.1"));
-        drop(info_span!("call", otel.kind = "client", endpoint = "/v1/upstream"));
+        drop(info_span!(
+            "request",
+            method = "GET",
+            uri = "/",
+            version = "HTTP/1.1"
+        ));
+        drop(info_span!(
+            "call",
+            otel.kind = "client",
+            endpoint = "/v1/upstream"
+        ));
     });
     assert_eq!(monitor.health().offered, 0);
 }
@@ -245,9 +254,24 @@ fn code_of_the_host_is_never_run() {
 fn numbers_that_are_none_are_refused() {
     let monitor = monitor();
     measured(&monitor, || {
-        drop(info_span!("call", provider = "a", cost = -1.0, input_tokens = -5));
-        drop(info_span!("call", provider = "a", cost = f64::NAN, ttft_ms = f64::INFINITY));
-        drop(info_span!("call", provider = "a", status_code = 70_000, cost = true));
+        drop(info_span!(
+            "call",
+            provider = "a",
+            cost = -1.0,
+            input_tokens = -5
+        ));
+        drop(info_span!(
+            "call",
+            provider = "a",
+            cost = f64::NAN,
+            ttft_ms = f64::INFINITY
+        ));
+        drop(info_span!(
+            "call",
+            provider = "a",
+            status_code = 70_000,
+            cost = true
+        ));
     });
     let a = &providers(&monitor).providers["a"];
     assert_eq!((a.total_requests, a.successful_requests), (3, 3));
@@ -266,7 +290,12 @@ fn tokens_and_the_first_chunk_are_of_the_model() {
             output_tokens = 50_u64,
             gen_ai.response.time_to_first_chunk = 0.25,
         ));
-        drop(info_span!("call", provider = "openai", model = "mini", ttft_ms = 750.0));
+        drop(info_span!(
+            "call",
+            provider = "openai",
+            model = "mini",
+            ttft_ms = 750.0
+        ));
     });
     let view = serde_json::to_value(providers(&monitor)).unwrap();
     let model = &view["providers"]["openai"]["model_stats"]["mini"];
@@ -280,11 +309,19 @@ fn component_work_has_its_operation() {
     let monitor = monitor();
     measured(&monitor, || {
         drop(info_span!("work", component = "router", operation = "pick"));
-        drop(info_span!("work", component = "router", operation = "pick", error_type = "internal"));
+        drop(info_span!(
+            "work",
+            component = "router",
+            operation = "pick",
+            error_type = "internal"
+        ));
     });
     let view = serde_json::to_value(monitor.components(Window::SinceStart).unwrap()).unwrap();
     let router = &view["components"]["router"];
-    assert_eq!(router["operations"]["pick"]["total_operations"], 2, "{view:#}");
+    assert_eq!(
+        router["operations"]["pick"]["total_operations"], 2,
+        "{view:#}"
+    );
     assert_eq!(router["operations"]["pick"]["failed_operations"], 1);
     assert_eq!(monitor.health().counted, 2);
 }
@@ -418,4 +455,54 @@ fn spans_that_never_close_are_bounded_and_counted() {
     let health = monitor.health();
     assert!(health.dropped["too_many_open"] >= 872, "{health:?}");
     assert_eq!(health.counted, 0);
+}
+
+#[test]
+fn a_global_filter_that_blinds_us_is_warned_of_in_the_hosts_log() {
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    impl<'a> MakeWriter<'a> for Log {
+        type Writer = Self;
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    let logged = |filter: Option<&str>, attempts: usize| {
+        let monitor = monitor();
+        let log = Log::default();
+        let subscriber = tracing_subscriber::registry()
+            .with(filter.map(EnvFilter::new))
+            .with(monitor.layer())
+            .with(tracing_subscriber::fmt::layer().with_writer(log.clone()));
+        let dispatch = tracing::Dispatch::new(subscriber);
+        tracing::dispatcher::with_default(&dispatch, || {
+            for _ in 0..attempts {
+                call("m", 200);
+            }
+        });
+        monitor.collect();
+        let text = log.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap()
+    };
+    let warning = "a global filter disables spans";
+    assert!(logged(Some("warn"), 1).contains(warning));
+    assert!(!logged(Some("info"), 0).contains(warning));
+    assert!(!logged(None, 0).contains(warning));
+    assert!(
+        !logged(Some("spans=info"), 1).contains(warning),
+        "a filter that lets our spans through blinds nobody"
+    );
 }

@@ -5,44 +5,15 @@ use super::{
     measurement::{Kind, Measurement, Method},
     recorder::LabelTables,
 };
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    event_type::{EventFilter, PerformanceEventType},
+};
 use serde::{Serialize, Serializer};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
-
-/// What a [`PerformanceEvent`] tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum PerformanceEventType {
-    /// An operation began.
-    RequestStart,
-    /// An operation ended.
-    RequestEnd,
-    /// A call to a provider began.
-    ProviderStart,
-    /// A call to a provider ended.
-    ProviderEnd,
-    /// The response cache had the answer.
-    CacheHit,
-    /// The response cache did not have the answer.
-    CacheMiss,
-    /// Something failed.
-    Error,
-    /// Something took longer than it was allowed to.
-    Timeout,
-    /// A rate limit was reached.
-    RateLimitHit,
-    /// Another provider is asked instead.
-    FailoverInitiated,
-}
-
-impl PerformanceEventType {
-    pub(crate) const fn bit(self) -> u16 {
-        1 << self as u16
-    }
-}
 
 /// One thing that happened, with what is known about it.
 ///
@@ -202,48 +173,6 @@ fn milliseconds<S: Serializer>(
     }
 }
 
-/// Which events are kept among the recent ones. All, unless told otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventFilter {
-    types: u16,
-    failures_only: bool,
-}
-
-impl EventFilter {
-    /// Keeps every event.
-    pub const ALL: Self = Self {
-        types: u16::MAX,
-        failures_only: false,
-    };
-
-    /// Keeps only events of these types.
-    #[must_use]
-    pub fn types(types: impl IntoIterator<Item = PerformanceEventType>) -> Self {
-        Self {
-            types: types.into_iter().fold(0, |bits, t| bits | t.bit()),
-            failures_only: false,
-        }
-    }
-
-    /// Keeps, of those that it would keep, only the events that tell of a failure.
-    #[must_use]
-    pub const fn failures_only(mut self) -> Self {
-        self.failures_only = true;
-        self
-    }
-
-    pub(crate) fn keeps(self, measurement: &Measurement) -> bool {
-        self.types & measurement.event.bit() != 0
-            && !(self.failures_only && measurement.error.is_none())
-    }
-}
-
-impl Default for EventFilter {
-    fn default() -> Self {
-        Self::ALL
-    }
-}
-
 /// The most recent measurements, spelled out only when somebody asks.
 #[derive(Debug)]
 pub(crate) struct RecentEvents {
@@ -267,7 +196,7 @@ impl RecentEvents {
     #[inline]
     pub(crate) fn push(&mut self, measurement: Measurement) {
         self.number += 1;
-        if self.capacity == 0 || !self.filter.keeps(&measurement) {
+        if self.capacity == 0 || !self.filter.keeps(measurement.event, measurement.failed()) {
             return;
         }
         if self.ring.len() >= self.capacity {

@@ -2,11 +2,10 @@
 
 use super::{
     error_type,
-    events::PerformanceEventType,
     measurement::{Amount, Kind, Measurement},
     recorder::{Recorder, label_of, nanos},
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, event_type::PerformanceEventType};
 use std::sync::Arc;
 
 /// One call to one provider and model, measured until [`finish`](Self::finish).

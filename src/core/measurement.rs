@@ -1,8 +1,8 @@
 //! What the request thread hands on: one finished operation, attempt or piece of component work,
 //! or one thing that happened, as plain numbers of a fixed size.
 
-use super::{events::PerformanceEventType, labels::Label, money::NanoUsd};
-use crate::clock::Timestamp;
+use super::{labels::Label, money::NanoUsd};
+use crate::{clock::Timestamp, event_type::PerformanceEventType};
 use std::time::Duration;
 
 /// What a measurement counts as.
@@ -161,6 +161,11 @@ impl Measurement {
 
     pub(crate) fn set_cost(&mut self, cost: NanoUsd) {
         self.cost = Amount::new(cost.nanos().unsigned_abs());
+    }
+
+    /// Whether it tells of a failure.
+    pub(crate) fn failed(&self) -> bool {
+        self.error.is_some() || self.status.is_some_and(|status| status >= 400)
     }
 
     pub(crate) fn duration(&self) -> Duration {

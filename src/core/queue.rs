@@ -158,7 +158,7 @@ pub(super) fn thread_number() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{events::PerformanceEventType, measurement::Kind};
+    use crate::{core::measurement::Kind, event_type::PerformanceEventType};
 
     fn attempt() -> Measurement {
         Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd)

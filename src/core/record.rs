@@ -2,7 +2,7 @@
 
 use super::{
     error_type,
-    events::{PerformanceEvent, PerformanceEventType},
+    events::PerformanceEvent,
     labels::is_unprintable,
     measurement::{Amount, Custom, Kind, Measurement, Method},
     money::NanoUsd,
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     clock::{Timestamp, saturating_nanos},
+    event_type::PerformanceEventType,
     names,
 };
 use std::{sync::atomic::Ordering, time::Duration};

@@ -1,7 +1,6 @@
 //! The hot half of the monitor: takes measurements from any thread, and never waits.
 
 use super::{
-    events::PerformanceEventType,
     labels::{Label, LabelTable},
     measurement::{Kind, Measurement},
     open::OpenTable,
@@ -11,6 +10,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{Config, Limits},
     core::error_type,
+    event_type::PerformanceEventType,
     names,
 };
 use std::sync::{
@@ -148,6 +148,8 @@ pub(crate) struct Recorder {
     /// Numbers that were no amount, and fields that could not be read.
     pub(crate) unreadable_fields: AtomicU64,
     pub(crate) metadata_keys: Vec<String>,
+    /// Nothing is recorded, and nothing counted.
+    pub(crate) disabled: bool,
 }
 
 impl std::fmt::Debug for Recorder {
@@ -169,6 +171,7 @@ impl Recorder {
             dropped: Default::default(),
             unreadable_fields: AtomicU64::new(0),
             metadata_keys: config.metadata_keys.clone(),
+            disabled: config.disabled,
         }
     }
 
@@ -185,6 +188,9 @@ impl Recorder {
     /// Takes one measurement on.
     #[inline]
     pub(crate) fn offer(&self, measurement: Measurement) {
+        if self.disabled {
+            return;
+        }
         match self.queue.push(measurement) {
             Pushed::Queued => {}
             Pushed::AskTick => self.ask(),
@@ -195,6 +201,9 @@ impl Recorder {
 
     /// Counts what was offered and cannot be taken on.
     pub(crate) fn refuse(&self, reason: DropReason) {
+        if self.disabled {
+            return;
+        }
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.add_dropped(reason);
     }

@@ -1,6 +1,7 @@
 //! Which callsites are ours: decided once for each, by the names of their fields.
 
 use super::field::{Field, Meaning, recognise, recognise_in_event};
+use crate::config::Config;
 use std::{
     collections::HashSet,
     sync::{
@@ -54,6 +55,7 @@ pub(super) struct Callsites {
     adding: Mutex<Added>,
     refused: AtomicU64,
     error_events: bool,
+    disabled: bool,
 }
 
 #[derive(Debug, Default)]
@@ -64,12 +66,13 @@ struct Added {
 }
 
 impl Callsites {
-    pub(super) fn new(error_events: bool) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
             cells: std::iter::repeat_with(OnceLock::new).take(CELLS).collect(),
             adding: Mutex::new(Added::default()),
             refused: AtomicU64::new(0),
-            error_events,
+            error_events: config.error_events,
+            disabled: config.disabled,
         }
     }
 
@@ -97,8 +100,8 @@ impl Callsites {
     /// Decides about a callsite when it is first reached, or again for another subscriber;
     /// whether it is ours.
     pub(super) fn register(&self, metadata: &'static Metadata<'static>) -> bool {
-        if self.get(metadata).is_some() {
-            return true;
+        if self.disabled || self.get(metadata).is_some() {
+            return !self.disabled;
         }
         let mut added = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(callsite) = self.decide(metadata, &mut added) else {

@@ -6,23 +6,26 @@
 mod callsite;
 mod field;
 mod span;
+mod startup;
 mod traces;
 
+use crate::config::Config;
 use crate::core::{
-    events::PerformanceEventType,
     measurement::{Kind, Measurement},
     open::OpenTable,
     recorder::{DropReason, Recorder, attempt_of, nanos, settle_status},
 };
+use crate::event_type::PerformanceEventType;
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
 #[allow(unused_imports, reason = "for the HTTP layer")]
 pub(crate) use callsite::{HTTP_OPERATION_FIELD, HTTP_TARGET};
 use span::{OperationRef, Reader, SpanState};
-use std::sync::Arc;
+pub(crate) use startup::Subscribers;
+use std::sync::{Arc, atomic::Ordering};
 pub(crate) use traces::Traces;
 use traces::is_traced;
 use tracing_core::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     span::{Attributes, Id, Record},
     subscriber::Interest,
 };
@@ -39,21 +42,22 @@ pub(crate) type MeasuringLayer<S> = Filtered<SpanLayer<S>, OursOnly, S>;
 /// A layer that measures for `recorder`, and hands sampled spans to `traces`.
 pub(crate) fn layer<S>(
     recorder: Arc<Recorder>,
-    error_events: bool,
-    max_open: usize,
+    config: &Config,
+    subscribers: Arc<Subscribers>,
     traces: Option<Traces<S>>,
 ) -> MeasuringLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let ours = OursOnly {
-        callsites: Arc::new(Callsites::new(error_events)),
+        callsites: Arc::new(Callsites::new(config)),
         traces: traces.is_some(),
     };
     SpanLayer {
         recorder,
         callsites: Arc::clone(&ours.callsites),
-        spans: OpenTable::new(max_open),
+        spans: OpenTable::new(config.max_open),
+        subscribers,
         traces,
     }
     .with_filter(ours)
@@ -65,6 +69,7 @@ pub(crate) struct SpanLayer<S> {
     recorder: Arc<Recorder>,
     callsites: Arc<Callsites>,
     spans: OpenTable<SpanState>,
+    subscribers: Arc<Subscribers>,
     traces: Option<Traces<S>>,
 }
 
@@ -97,6 +102,10 @@ impl<S> Layer<S> for SpanLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        self.subscribers.add(dispatch);
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(traces) = &self.traces {
             traces.on_new_span(attributes, id, context.clone());
@@ -104,6 +113,7 @@ where
         let Some((number, callsite)) = self.callsites.get(attributes.metadata()) else {
             return;
         };
+        self.subscribers.span_seen.store(true, Ordering::Relaxed);
         let mut state = SpanState::new(self.recorder.now(), number, callsite.kind);
         attributes.record(&mut Reader {
             callsite,

@@ -8,12 +8,12 @@ use crate::{
     clock::Timestamp,
     core::{
         error_type,
-        events::PerformanceEventType,
         labels::Label,
         measurement::{Amount, Kind, Measurement, Method},
         money::NanoUsd,
         recorder::Recorder,
     },
+    event_type::PerformanceEventType,
     names,
 };
 use std::sync::atomic::Ordering;

@@ -6,12 +6,12 @@
 use super::streams::CARDINALITY_LIMIT;
 use crate::{
     core::{
-        events::PerformanceEventType,
         labels::{Label, LabelTable},
         measurement::{Kind, Measurement, Method},
         money::NanoUsd,
         recorder::{DropReason, LabelTables, Recorder},
     },
+    event_type::PerformanceEventType,
     names,
 };
 use opentelemetry::{
