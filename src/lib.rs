@@ -29,6 +29,8 @@ pub use core::{
     },
     window::Window,
 };
+#[cfg(feature = "server")]
+pub use edge::http_layer::{HttpFuture, HttpLayer, HttpService, MeasuredBody, SpanBody};
 pub use edge::otel::{reader::ViewReader, streams::streams};
 pub use error::{BuildError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};

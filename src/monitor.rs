@@ -1,5 +1,7 @@
 //! The monitor: the only place that wires the parts together, and starts and stops threads.
 
+#[cfg(feature = "server")]
+use crate::edge::http_layer::HttpLayer;
 use crate::{
     builder::MonitorBuilder,
     clock::Clock,
@@ -170,6 +172,15 @@ impl PerformanceMonitor {
             Arc::clone(&self.inner.shared.subscribers),
             traces,
         )
+    }
+
+    /// The tower layer that measures the endpoints of your own axum app, for
+    /// [`Router::layer`](axum::Router::layer).
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn http_layer(&self) -> HttpLayer {
+        let traces = self.inner.tracer_provider.is_some();
+        HttpLayer::new(Arc::clone(self.recorder()), traces)
     }
 
     /// The meter provider that the monitor records on: what is recorded on it elsewhere reaches

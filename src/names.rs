@@ -71,6 +71,12 @@ pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
 /// Why.
 pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
 
+// The span that stands for an operation which the HTTP layer keeps.
+/// Its target.
+pub(crate) const HTTP_TARGET: &str = "aimux_otel::http";
+/// Its field with the number of the open operation.
+pub(crate) const HTTP_OPERATION: &str = "aimux.http_operation";
+
 // Values.
 /// Stands for every value that was not admitted, or is not known.
 pub(crate) const OTHER: &str = "_OTHER";

@@ -293,7 +293,7 @@ impl Shared {
         let given_up = self
             .recorder
             .operations
-            .remove_if(|open| open.started < expired);
+            .remove_if(|open| !open.guarded && open.started < expired);
         for _ in given_up {
             self.recorder.refuse(DropReason::NeverEnded);
         }

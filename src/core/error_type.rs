@@ -25,6 +25,8 @@ impl ErrorDomain {
 }
 
 pub(crate) const CANCELLED: &str = "cancelled";
+pub(crate) const STREAM_BROKEN: &str = "stream_broken";
+pub(crate) const INTERNAL: &str = "internal";
 const RATE_LIMITED: &str = "rate_limited";
 const TIMEOUT: &str = "timeout";
 
@@ -35,7 +37,7 @@ const NAMED: [(&str, ErrorDomain); 17] = [
     (CANCELLED, ErrorDomain::Caller),
     ("connection_refused", ErrorDomain::Provider),
     ("connection_reset", ErrorDomain::Provider),
-    ("stream_broken", ErrorDomain::Provider),
+    (STREAM_BROKEN, ErrorDomain::Provider),
     ("invalid_request", ErrorDomain::Caller),
     ("authentication", ErrorDomain::Caller),
     ("permission_denied", ErrorDomain::Caller),
@@ -44,7 +46,7 @@ const NAMED: [(&str, ErrorDomain); 17] = [
     ("content_filtered", ErrorDomain::Policy),
     ("overloaded", ErrorDomain::Provider),
     ("quota_exceeded", ErrorDomain::Policy),
-    ("internal", ErrorDomain::Gateway),
+    (INTERNAL, ErrorDomain::Gateway),
     ("dns", ErrorDomain::Provider),
     ("tls", ErrorDomain::Provider),
 ];
@@ -106,6 +108,11 @@ pub(crate) fn domain(error_type: &str) -> ErrorDomain {
 /// Whether it says that something took too long.
 pub(crate) fn is_timeout(error_type: &str) -> bool {
     matches!(error_type, TIMEOUT | "408" | "504")
+}
+
+/// Whether it only says how something ended, and not why.
+pub(crate) fn is_ending(error_type: &str) -> bool {
+    matches!(error_type, CANCELLED | STREAM_BROKEN)
 }
 
 /// Whether it says that there were too many requests.

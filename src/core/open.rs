@@ -5,18 +5,20 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 const SHARDS: usize = 64;
+
+static NEXT_TABLE: AtomicU64 = AtomicU64::new(0);
 
 /// Values by a number that their maker chose: a span's id, or one that [`OpenTable`] gave.
 #[derive(Debug)]
 pub(crate) struct OpenTable<T> {
     shards: Box<[Shard<T>]>,
     limit: usize,
-    open: AtomicUsize,
+    next_key: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl<T> OpenTable<T> {
                 .take(SHARDS)
                 .collect(),
             limit: limit.div_ceil(SHARDS),
-            open: AtomicUsize::new(0),
+            next_key: AtomicU64::new(NEXT_TABLE.fetch_add(1, Ordering::Relaxed) << 40),
         }
     }
 
@@ -78,9 +80,10 @@ impl<T> OpenTable<T> {
             .sum()
     }
 
-    /// A number that this table has not given before.
+    /// A number that no table of the process has given before, so that one monitor's is never
+    /// taken for another's.
     pub(crate) fn next_key(&self) -> u64 {
-        self.open.fetch_add(1, Ordering::Relaxed) as u64 + 1
+        self.next_key.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     #[inline]

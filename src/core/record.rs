@@ -87,7 +87,7 @@ impl Recorder {
         start.event = PerformanceEventType::RequestStart;
         start.ended = self.now();
         self.offer(start);
-        EventId(self.begin(operation))
+        EventId(self.begin(operation, false))
     }
 
     /// The operation ends; whether it was open.

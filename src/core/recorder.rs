@@ -118,6 +118,8 @@ pub(crate) struct OpenOperation {
     pub(crate) measurement: Measurement,
     /// A span or guard below it has recorded an attempt.
     pub(crate) has_attempt: bool,
+    /// Whoever keeps it is sure to end it, however long it takes.
+    pub(crate) guarded: bool,
 }
 
 impl OpenOperation {
@@ -231,13 +233,15 @@ impl Recorder {
         self.queue.close();
     }
 
-    /// Begins an operation; `None` if too many are open.
-    pub(crate) fn begin(&self, measurement: Measurement) -> Option<u64> {
+    /// Begins an operation; `None` if too many are open. Unless it is `guarded`, it is given up
+    /// some time.
+    pub(crate) fn begin(&self, measurement: Measurement, guarded: bool) -> Option<u64> {
         let key = self.operations.next_key();
         let open = OpenOperation {
             started: self.now(),
             measurement,
             has_attempt: false,
+            guarded,
         };
         if self.operations.insert(key, open) {
             Some(key)

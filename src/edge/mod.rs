@@ -1,5 +1,7 @@
 //! The edges: where tracing, OpenTelemetry, HTTP and the operating system touch the core.
 
+#[cfg(feature = "server")]
+pub(crate) mod http_layer;
 pub(crate) mod layer;
 pub(crate) mod otel;
 pub(crate) mod process;

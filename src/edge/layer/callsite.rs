@@ -1,7 +1,10 @@
 //! Which callsites are ours: decided once for each, by the names of their fields.
 
 use super::field::{Field, Meaning, recognise, recognise_in_event};
-use crate::config::Config;
+use crate::{
+    config::Config,
+    names::{HTTP_OPERATION, HTTP_TARGET},
+};
 use std::{
     collections::HashSet,
     sync::{
@@ -10,11 +13,6 @@ use std::{
     },
 };
 use tracing_core::{Level, Metadata};
-
-/// The target of the span that the HTTP layer opens.
-pub(crate) const HTTP_TARGET: &str = "aimux_otel::http";
-/// Its field with the number of the operation that the HTTP layer has open.
-pub(crate) const HTTP_OPERATION_FIELD: &str = "aimux.http_operation";
 
 /// At most this many callsites are measured in one process.
 const MAX_CALLSITES: usize = 1_024;
@@ -160,7 +158,7 @@ impl Callsites {
 fn span_callsite(metadata: &'static Metadata<'static>) -> Option<Callsite> {
     if metadata.target() == HTTP_TARGET {
         let link = |name: &str| {
-            (name == HTTP_OPERATION_FIELD).then_some(Field {
+            (name == HTTP_OPERATION).then_some(Field {
                 meaning: Meaning::HttpOperation,
                 alias: false,
             })

@@ -17,8 +17,6 @@ use crate::core::{
 };
 use crate::event_type::PerformanceEventType;
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
-#[allow(unused_imports, reason = "for the HTTP layer")]
-pub(crate) use callsite::{HTTP_OPERATION_FIELD, HTTP_TARGET};
 use span::{OperationRef, Reader, SpanState};
 pub(crate) use startup::Subscribers;
 use std::sync::{Arc, atomic::Ordering};
@@ -121,6 +119,11 @@ where
             state: &mut state,
         });
         state.operation = self.operation_around(attributes, &context);
+        match callsite.kind {
+            CallsiteKind::HttpSpan => self.disown_foreign_operation(&mut state),
+            CallsiteKind::Span { endpoint: true, .. } => self.skip_to_kept_operation(&mut state),
+            _ => {}
+        }
         if !self.spans.insert(id.into_u64(), state) {
             self.recorder.refuse(DropReason::TooManyOpen);
         }
@@ -220,14 +223,30 @@ where
     fn operation_at(&self, id: u64) -> Option<Option<OperationRef>> {
         self.spans.with(id, |state| match state.http_operation {
             Some(key) => Some(OperationRef::Recorder(key)),
-            // What enriches the HTTP layer's operation is not one itself.
-            None if matches!(state.operation, Some(OperationRef::Recorder(_))) => state.operation,
-            // Its endpoint may be told later.
+            // Its endpoint may be told later; and one that only enriches the HTTP layer's
+            // operation may still be an attempt, unless there is one below it.
             None if matches!(state.kind, CallsiteKind::Span { endpoint: true, .. }) => {
                 Some(OperationRef::Span(id))
             }
             None => state.operation,
         })
+    }
+
+    /// The HTTP layer of another monitor keeps its operation elsewhere.
+    fn disown_foreign_operation(&self, state: &mut SpanState) {
+        let operations = &self.recorder.operations;
+        let is_own = |key: &u64| operations.with(*key, |_| ()).is_some();
+        state.http_operation = state.http_operation.filter(is_own);
+    }
+
+    /// An endpoint inside an endpoint enriches the HTTP layer's operation, if that one does.
+    fn skip_to_kept_operation(&self, state: &mut SpanState) {
+        if let Some(OperationRef::Span(around)) = state.operation
+            && let Some(kept @ Some(OperationRef::Recorder(_))) =
+                self.spans.with(around, |state| state.operation)
+        {
+            state.operation = kept;
+        }
     }
 
     fn close(&self, mut state: SpanState) {
@@ -254,22 +273,17 @@ where
     }
 
     fn close_operation(&self, mut state: SpanState, is_attempt: bool) {
-        if let Some(OperationRef::Recorder(key)) = state.operation {
-            let enriched = self
-                .recorder
-                .operations
-                .with(key, |open| open.enrich(&state.measurement))
-                .is_some();
-            if enriched {
-                if is_attempt && !state.has_attempt {
-                    self.note_attempt(OperationRef::Recorder(key));
-                    self.recorder.offer(attempt_of(&state.measurement));
-                }
-                return;
-            }
-        }
         if is_attempt && !state.has_attempt {
+            if let Some(kept @ OperationRef::Recorder(_)) = state.operation {
+                self.note_attempt(kept);
+            }
             self.recorder.offer(attempt_of(&state.measurement));
+        }
+        if let Some(OperationRef::Recorder(key)) = state.operation {
+            // If that one has ended before, there is nothing left to enrich.
+            let operations = &self.recorder.operations;
+            operations.with(key, |open| open.enrich(&state.measurement));
+            return;
         }
         let measurement = &mut state.measurement;
         measurement.kind = Kind::Operation;
@@ -300,8 +314,10 @@ where
                 OperationRef::Span(id) => {
                     let above = self.spans.with(id, |state| {
                         state.has_attempt = true;
-                        // Its endpoint was never told: it is no operation, but one may be above.
-                        state.operation.filter(|_| !state.is_operation())
+                        // It is no operation if its endpoint was never told, or if it enriches
+                        // one that the HTTP layer keeps.
+                        let kept = matches!(state.operation, Some(OperationRef::Recorder(_)));
+                        state.operation.filter(|_| kept || !state.is_operation())
                     });
                     match above.flatten() {
                         Some(above) => operation = above,

@@ -140,6 +140,8 @@ impl Reader<'_> {
                 measurement.component_operation = labels.component_operations.label(text);
             }
             Meaning::Method => measurement.method = Some(Method::from_text(text)),
+            // That it was given up, or broke off, may follow from what was told before.
+            Meaning::ErrorType if measurement.error.is_some() && error_type::is_ending(text) => {}
             Meaning::ErrorType => measurement.error = error_of(text),
             Meaning::OtelStatus => {
                 self.state.otel_status = match text {

@@ -1,0 +1,245 @@
+//! A request from its arrival to the end of its response: what is kept of it, and how it ends.
+
+use super::remote;
+use crate::{
+    core::{
+        error_type,
+        labels::Label,
+        measurement::{Amount, Kind, Measurement, Method},
+        recorder::Recorder,
+    },
+    event_type::PerformanceEventType,
+    names,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::MatchedPath,
+};
+use http::{Request, StatusCode, header};
+use http_body::{Body as _, Frame, SizeHint};
+use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+use tracing::{Span, field::Empty};
+
+/// A request that is being answered. Dropped before its end, it was cancelled.
+#[derive(Debug)]
+pub(super) struct OpenRequest {
+    recorder: Arc<Recorder>,
+    /// Its number among the open operations, if there was room.
+    key: Option<u64>,
+    span: Span,
+    request_size: RequestSize,
+    response_size: u64,
+    status: Option<StatusCode>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum RequestSize {
+    Known(u64),
+    Counting {
+        read: Arc<ReadSoFar>,
+        declared: Option<u64>,
+    },
+}
+
+/// What has been read of a request's body.
+#[derive(Debug, Default)]
+struct ReadSoFar {
+    bytes: AtomicU64,
+    /// Nothing follows: it was read to its end, or broke.
+    ended: AtomicBool,
+}
+
+impl OpenRequest {
+    /// The request has arrived.
+    pub(super) fn begin(recorder: &Arc<Recorder>, request: &Request<Body>, traces: bool) -> Self {
+        let route = request.extensions().get::<MatchedPath>();
+        let route = route.map(MatchedPath::as_str);
+        let method = Method::from_text(request.method().as_str());
+        let mut measurement = Measurement::new(Kind::Operation, PerformanceEventType::RequestEnd);
+        measurement.method = Some(method);
+        measurement.endpoint = route.map_or(Label::NONE, |r| recorder.labels.endpoints.label(r));
+        let key = recorder.begin(measurement, true);
+        recorder.active_requests.fetch_add(1, Ordering::Relaxed);
+
+        // While the span is made, the trace that the caller began is around it; one that this
+        // process began stays.
+        let caller = || remote::context_of(request.headers());
+        let begins_here = traces && !OtelContext::map_current(TraceContextExt::has_active_span);
+        let caller = begins_here.then(caller).flatten();
+        let _around = caller.map(OtelContext::attach);
+        let name = traces.then(|| match route {
+            Some(route) => format!("{} {route}", method.text()),
+            None => method.text().to_owned(),
+        });
+        // Its target and first field are those of `names`, which macros cannot take.
+        let span = tracing::info_span!(
+            target: "aimux_otel::http",
+            "http.server.request",
+            aimux.http_operation = key,
+            otel.kind = "server",
+            otel.name = name,
+            http.request.method = method.text(),
+            http.route = route,
+            http.response.status_code = Empty,
+            error.type = Empty,
+            otel.status_code = Empty,
+        );
+        Self {
+            recorder: Arc::clone(recorder),
+            key,
+            span,
+            request_size: RequestSize::Known(0),
+            response_size: 0,
+            status: None,
+            ended: false,
+        }
+    }
+
+    pub(super) const fn key(&self) -> Option<u64> {
+        self.key
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The head of the response is there.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.span
+            .record(names::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
+    }
+
+    /// So much more of the response's body has passed.
+    pub(super) fn passed(&mut self, bytes: usize) {
+        self.response_size = self.response_size.saturating_add(bytes as u64);
+    }
+
+    /// How much of the response's body has passed.
+    pub(super) const fn response_size(&self) -> u64 {
+        self.response_size
+    }
+
+    /// It ends now, and with `error` if that is given; only the first end counts.
+    pub(super) fn end(&mut self, error: Option<&'static str>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.recorder
+            .active_requests
+            .fetch_sub(1, Ordering::Relaxed);
+        let status = self.status.map(|status| status.as_u16());
+        let server_error = status.filter(|status| *status >= 500);
+        if let Some(shown) = error.or_else(|| error_type::of_status(server_error?)) {
+            self.span.record(names::ERROR_TYPE, shown);
+            self.span.record("otel.status_code", "ERROR");
+        }
+        if let Some(key) = self.key {
+            self.recorder.end(key, |operation| {
+                operation.endpoint = operation.endpoint.or(Label::OTHER);
+                operation.status = status.or(operation.status);
+                operation.error = error.or(operation.error);
+                operation.request_size = Amount::new(self.request_size.bytes());
+                operation.response_size = Amount::new(self.response_size);
+            });
+        }
+        self.span = Span::none();
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.end(Some(if std::thread::panicking() {
+            error_type::INTERNAL
+        } else {
+            error_type::CANCELLED
+        }));
+    }
+}
+
+impl RequestSize {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Known(bytes) => *bytes,
+            Self::Counting { read, declared } => {
+                let bytes = read.bytes.load(Ordering::Relaxed);
+                match declared {
+                    Some(declared) if !read.ended.load(Ordering::Relaxed) => *declared,
+                    _ => bytes,
+                }
+            }
+        }
+    }
+}
+
+/// Counts what is read of the request's body from now on.
+pub(super) fn count_request(
+    request: Request<Body>,
+    mut open: OpenRequest,
+) -> (Request<Body>, OpenRequest) {
+    if request.body().is_end_stream() {
+        return (request, open);
+    }
+    let read = Arc::<ReadSoFar>::default();
+    let exact = request.body().size_hint().exact();
+    open.request_size = RequestSize::Counting {
+        read: Arc::clone(&read),
+        declared: exact.or_else(|| content_length(request.headers())),
+    };
+    let request = request.map(|inner| Body::new(CountedBody { inner, read }));
+    (request, open)
+}
+
+/// What a `Content-Length` header says.
+pub(super) fn content_length(headers: &http::HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// A request's body that counts what is read of it.
+#[derive(Debug)]
+struct CountedBody {
+    inner: Body,
+    read: Arc<ReadSoFar>,
+}
+
+impl http_body::Body for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.read.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Some(Err(_)) | None => self.read.ended.store(true, Ordering::Relaxed),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
