@@ -1,0 +1,105 @@
+//! A small AI gateway, measured by `aimux-otel`: `cargo run --release --example gateway`.
+//!
+//! Clients speak OpenAI's or Anthropic's dialect to it, three providers answer behind it, and both
+//! come with it: it drives itself over HTTP until Ctrl-C. This file is the whole wiring; then read
+//! `proxy/`, where the instrumented functions are, and `proxy/attempt.rs` first.
+
+mod args;
+mod catalog;
+mod chat;
+mod clock;
+mod dialect;
+mod dice;
+mod error;
+mod play;
+mod proxy;
+mod report;
+mod server;
+mod traffic;
+mod upstream;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimux_otel::PerformanceMonitor;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use args::{Command, Options};
+use dialect::Dialect;
+use error::GatewayError;
+use report::recorded::Recorded;
+use report::screen;
+use report::summary::{self, SummaryFile};
+use traffic::Plan;
+
+fn main() -> ExitCode {
+    let result = match args::read() {
+        Ok(Command::Help) => {
+            screen::print(args::HELP);
+            Ok(())
+        }
+        Ok(Command::Run(options)) => run(&options),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+fn run(options: &Options) -> Result<(), GatewayError> {
+    let plan = Plan::new(&options.source, options.seed)?;
+    let file = options
+        .json
+        .as_deref()
+        .map(SummaryFile::create)
+        .transpose()?;
+
+    // The monitor, and its layer under the subscriber: from here on, spans are measured.
+    let recorded = Arc::new(Recorded::default());
+    let monitor = monitor(options, Arc::clone(&recorded))?;
+    tracing_subscriber::registry().with(monitor.layer()).init();
+
+    // The providers, the gateway and its clients, until the end.
+    let runtime = tokio::runtime::Runtime::new().map_err(GatewayError::Runtime)?;
+    let played = runtime.block_on(play::play(options, plan, &monitor))?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+
+    // All is still: the last collection, and what came of it.
+    monitor.collect();
+    screen::print(&summary::text(&played, &monitor));
+    if let Some(file) = file {
+        let path = file.write(&summary::json(&played, &recorded, &monitor))?;
+        screen::print(&format!("summary  {}\n", path.display()));
+    }
+    monitor.shutdown(Duration::from_secs(5))?;
+    Ok(())
+}
+
+/// What is configured is in every view from the start, with zeros before its first request.
+fn monitor(options: &Options, recorded: Arc<Recorded>) -> Result<PerformanceMonitor, GatewayError> {
+    let mut builder = PerformanceMonitor::builder()
+        .service_name("gateway")
+        .collection_interval(Duration::from_secs(1))
+        .serve(options.monitor_listen)
+        .on_event(move |event| recorded.take(event));
+    for provider in &catalog::PROVIDERS {
+        builder = builder.provider(
+            provider.name,
+            provider.models.iter().map(|model| model.name),
+        );
+    }
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+        builder = builder.endpoint(dialect.endpoint());
+    }
+    builder
+        .endpoint(proxy::MODELS)
+        .endpoint(proxy::HEALTH)
+        .build()
+        .map_err(|source| GatewayError::Monitor {
+            address: options.monitor_listen,
+            source,
+        })
+}

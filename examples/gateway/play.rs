@@ -1,0 +1,154 @@
+//! One run: start everything, wait for the end, stop everything.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use aimux_otel::PerformanceMonitor;
+use tokio::time::sleep;
+
+use crate::args::Options;
+use crate::clock::{self, Pace};
+use crate::error::GatewayError;
+use crate::proxy::Gateway;
+use crate::report::screen::{Addresses, Screen};
+use crate::report::summary::Inside;
+use crate::server::Server;
+use crate::traffic::{Plan, Traffic};
+use crate::upstream::Upstreams;
+
+const SIGNAL: &str = "a signal";
+
+/// A run that is over, and those who can still tell what they counted.
+pub(crate) struct Played {
+    /// What was to be sent.
+    pub(crate) plan: String,
+    pub(crate) seed: u64,
+    pub(crate) speed: f64,
+    pub(crate) ended_by: &'static str,
+    pub(crate) lasted: Duration,
+    pub(crate) addresses: Addresses,
+    pub(crate) inside: Inside,
+    pub(crate) traffic: Traffic,
+    pub(crate) upstreams: Upstreams,
+}
+
+pub(crate) async fn play(
+    options: &Options,
+    plan: Plan,
+    monitor: &PerformanceMonitor,
+) -> Result<Played, GatewayError> {
+    let pace = Pace::new(options.speed);
+    let upstreams = Upstreams::start(options.seed, pace)
+        .await
+        .map_err(GatewayError::Upstreams)?;
+    let gateway = Gateway::new(upstreams.urls(), options.rate_limit, pace)?;
+    let router = gateway.router().layer(monitor.http_layer());
+    let server = Server::start(options.listen, router)
+        .await
+        .map_err(|source| GatewayError::Listen {
+            address: options.listen,
+            source,
+        })?;
+    let addresses = Addresses {
+        gateway: server.address,
+        monitor: monitor.local_addr().unwrap_or(options.monitor_listen),
+    };
+
+    let name = plan.name.clone();
+    let planned = plan.lasts.map(|lasts| pace.real(lasts));
+    let planned = [planned, options.duration].into_iter().flatten().min();
+    let traffic = Traffic::new(reachable(server.address), pace)?;
+    let started = clock::now();
+    let mut inside = None;
+    let ended_by = {
+        let ending = async {
+            tokio::select! {
+                () = traffic.run(plan) => "the end of the trace",
+                () = after(options.duration) => "the duration",
+                () = interrupted() => SIGNAL,
+            }
+        };
+        let screen = Screen::new(addresses);
+        let live = screen.show(monitor, &traffic);
+        let nearly = after(planned.map(|planned| planned.mul_f64(0.9)));
+        tokio::pin!(ending, live, nearly);
+        loop {
+            tokio::select! {
+                ended_by = &mut ending => break ended_by,
+                () = &mut live => {}
+                () = &mut nearly, if inside.is_none() => {
+                    inside = Some(ask_inside(monitor, clock::now() - started));
+                }
+            }
+        }
+    };
+    let lasted = clock::now() - started;
+    let inside = inside.unwrap_or_else(|| ask_inside(monitor, lasted));
+
+    // What is under way may end, but nobody who pressed Ctrl-C waits long for it.
+    let patience = match ended_by {
+        SIGNAL => Duration::from_secs(3),
+        _ => pace
+            .real(Duration::from_secs(60))
+            .max(Duration::from_secs(5)),
+    };
+    tokio::select! {
+        () = traffic.finish(patience) => {}
+        () = interrupted() => {}
+    }
+    server.stop(Duration::from_secs(2)).await;
+    Ok(Played {
+        plan: name,
+        seed: options.seed,
+        speed: options.speed,
+        ended_by,
+        lasted,
+        addresses,
+        inside,
+        traffic,
+        upstreams,
+    })
+}
+
+/// The views over the latter part of the run so far.
+fn ask_inside(monitor: &PerformanceMonitor, so_far: Duration) -> Inside {
+    Inside::ask(monitor, so_far.mul_f64(0.4).max(Duration::from_secs(1)))
+}
+
+/// Where the driving client finds a gateway that listens on all addresses.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
+async fn after(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ctrl-C, and on Unix what `kill` and container engines send.
+async fn interrupted() {
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => {
+            if result.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        _ = terminated => {}
+    }
+}

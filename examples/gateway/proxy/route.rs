@@ -1,0 +1,39 @@
+//! Routing with failover: from target to target until one answers.
+
+use super::Gateway;
+use super::attempt::{self, Answer, Failure};
+use crate::catalog::Target;
+use crate::chat::{Chat, Refusal};
+
+impl Gateway {
+    /// Asks the targets in their order. Goes on only as long as nothing was sent to the client, so
+    /// a stream that breaks after its first token is not tried elsewhere.
+    #[tracing::instrument(skip_all, fields(component = "router", operation = "ask"))]
+    pub(super) async fn ask(
+        &self,
+        targets: &[Target],
+        chat: &Chat,
+        request_id: &str,
+    ) -> Result<(Target, Answer), Refusal> {
+        let mut targets = targets.iter().copied().peekable();
+        let mut last = Failure::Connection;
+        while let Some(target) = targets.next() {
+            last = match attempt::call(self, target, chat, request_id).await {
+                Ok(answer) => return Ok((target, answer)),
+                Err(failure) => failure,
+            };
+            if !last.another_may_do_better() {
+                break;
+            }
+            if let Some(next) = targets.peek() {
+                tracing::warn!(
+                    aimux.event = "failover_initiated",
+                    from = target.provider.name,
+                    to = next.provider.name,
+                    reason = last.reason(),
+                );
+            }
+        }
+        Err(last.refusal())
+    }
+}

@@ -1,0 +1,45 @@
+//! A listener with a router behind it, that ends within a limit.
+
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn start(listen: SocketAddr, router: Router) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        // Small pieces of a stream must not wait for one another.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = axum::serve(listener, router).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(server.into_future());
+        Ok(Self {
+            address,
+            stop,
+            task,
+        })
+    }
+
+    /// Takes no more connections, lets the requests under way end, and gives up at the limit.
+    pub(crate) async fn stop(mut self, limit: Duration) {
+        let _ = self.stop.send(());
+        if timeout(limit, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
