@@ -4,6 +4,7 @@ mod assembled;
 mod calls;
 mod design;
 mod floor;
+mod monitor;
 mod otel;
 
 use std::error::Error;
@@ -78,6 +79,38 @@ pub(crate) const ALL: &[Spec] = &[
         build: floor::registry_moved,
     },
     Spec {
+        name: "monitor",
+        what: "`Registry` with the monitor's layer",
+        group: Group::Span,
+        moved: false,
+        sustained: true,
+        build: monitor::layer,
+    },
+    Spec {
+        name: "monitor-moved",
+        what: "the same, closed on another thread",
+        group: Group::Span,
+        moved: true,
+        sustained: false,
+        build: monitor::layer_moved,
+    },
+    Spec {
+        name: "monitor-other-99",
+        what: "the same with trace export on, spans that are not sampled",
+        group: Group::Span,
+        moved: false,
+        sustained: true,
+        build: monitor::not_traced,
+    },
+    Spec {
+        name: "monitor-1-percent",
+        what: "the same with trace export on, 1 % of the spans sampled",
+        group: Group::Span,
+        moved: false,
+        sustained: true,
+        build: monitor::one_percent_traced,
+    },
+    Spec {
         name: "tracing-opentelemetry",
         what: "tracing-opentelemetry, batch processor, exporter that does nothing",
         group: Group::Span,
@@ -116,6 +149,14 @@ pub(crate) const ALL: &[Spec] = &[
         moved: false,
         sustained: true,
         build: assembled::traces_and_metrics_two_readers,
+    },
+    Spec {
+        name: "call-monitor",
+        what: "record_provider_request",
+        group: Group::Call,
+        moved: false,
+        sustained: true,
+        build: monitor::calls,
     },
     Spec {
         name: "call-sdk",

@@ -1,8 +1,10 @@
 //! One candidate in a process of its own.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, Write};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use crate::workload::{DISTINCT, SHARED};
 
 /// One measurement of time, as sent to a child.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Command {
+pub(crate) struct Run {
     pub(crate) threads: usize,
     /// Whether each thread has a provider and model of its own.
     pub(crate) distinct: bool,
@@ -23,7 +25,7 @@ pub(crate) struct Command {
     pub(crate) settle: bool,
 }
 
-impl Command {
+impl Run {
     /// The line that is sent to the child.
     pub(crate) fn to_line(self) -> String {
         let Self {
@@ -48,29 +50,40 @@ impl Command {
     }
 }
 
-/// Answers each command on stdin with a line: nanoseconds per operation on the thread that did
+/// A command that starts `program` without the variables that would change what is measured.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"OTEL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Answers each [`Run`] on stdin with a line: nanoseconds per operation on the thread that did
 /// it, and nanoseconds of CPU per operation over all threads.
 pub(crate) fn serve(name: &str) -> Result<(), Box<dyn Error>> {
     let candidate = candidates::build(name)?;
     let mut out = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
-        let command = Command::from_line(&line?).ok_or("malformed command")?;
-        let (wall, cpu) = execute(&*candidate, command);
+        let run = Run::from_line(&line?).ok_or("malformed line")?;
+        let (wall, cpu) = execute(&*candidate, run);
         writeln!(out, "{wall} {cpu}")?;
         out.flush()?;
     }
     Ok(())
 }
 
-fn execute(candidate: &dyn Candidate, command: Command) -> (f64, f64) {
-    let barrier = SpinBarrier::new(command.threads);
+fn execute(candidate: &dyn Candidate, run: Run) -> (f64, f64) {
+    let barrier = SpinBarrier::new(run.threads);
     let mut wall = 0.0;
     let mut cpu = f64::NAN;
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..command.threads)
+        let workers: Vec<_> = (0..run.threads)
             .map(|index| {
                 let barrier = &barrier;
-                scope.spawn(move || work(candidate, command, index, barrier))
+                scope.spawn(move || work(candidate, run, index, barrier))
             })
             .collect();
         for (index, worker) in workers.into_iter().enumerate() {
@@ -78,7 +91,7 @@ fn execute(candidate: &dyn Candidate, command: Command) -> (f64, f64) {
                 wall = f64::NAN;
                 continue;
             };
-            wall += its_wall / command.threads as f64;
+            wall += its_wall / run.threads as f64;
             if index == 0 {
                 cpu = its_cpu;
             }
@@ -87,18 +100,13 @@ fn execute(candidate: &dyn Candidate, command: Command) -> (f64, f64) {
     (wall, cpu)
 }
 
-fn work(
-    candidate: &dyn Candidate,
-    command: Command,
-    index: usize,
-    barrier: &SpinBarrier,
-) -> (f64, f64) {
+fn work(candidate: &dyn Candidate, run: Run, index: usize, barrier: &SpinBarrier) -> (f64, f64) {
     let labels = match DISTINCT.get(index) {
-        Some(labels) if command.distinct => *labels,
+        Some(labels) if run.distinct => *labels,
         _ => SHARED,
     };
     // This thread is new: let it find its place first.
-    candidate.burst(labels, command.burst);
+    candidate.burst(labels, run.burst);
     barrier.wait();
     if index == 0 {
         candidate.settle();
@@ -106,12 +114,12 @@ fn work(
     barrier.wait();
     let cpu_before = cpu_of_all_threads();
     let mut elapsed = Duration::ZERO;
-    for _ in 0..command.bursts {
-        if command.settle {
+    for _ in 0..run.bursts {
+        if run.settle {
             barrier.wait();
         }
-        elapsed += candidate.burst(labels, command.burst);
-        if command.settle {
+        elapsed += candidate.burst(labels, run.burst);
+        if run.settle {
             barrier.wait();
             if index == 0 {
                 candidate.settle();
@@ -122,7 +130,7 @@ fn work(
     if index == 0 {
         candidate.settle();
     }
-    let operations = (command.bursts * command.burst) as f64;
+    let operations = (run.bursts * run.burst) as f64;
     let cpu = match (cpu_before, cpu_of_all_threads()) {
         (Some(before), Some(after)) => (after.saturating_sub(before)) as f64 / operations,
         _ => f64::NAN,

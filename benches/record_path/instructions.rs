@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::candidates::Spec;
-use crate::child::COUNTED_BURSTS;
+use crate::child::{self, COUNTED_BURSTS};
 use crate::options::Options;
 
 /// Per operation.
@@ -75,7 +75,7 @@ fn count(spec: &Spec, burst: usize) -> Result<Counted, Box<dyn Error>> {
 }
 
 fn count_in(folder: &Path, spec: &Spec, burst: usize) -> Result<Counted, Box<dyn Error>> {
-    let status = Command::new("valgrind")
+    let status = child::command("valgrind")
         .args(["--quiet", "--tool=callgrind", "--separate-threads=yes"])
         .arg(format!(
             "--callgrind-out-file={}",

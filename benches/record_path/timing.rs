@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use crate::candidates::{Group, Spec};
 use crate::child;
@@ -42,44 +42,41 @@ pub(crate) fn measure(
             let bursts = options.operations.div_ceil(options.burst);
             // Shorter operations need more of them.
             let bursts = bursts * if spec.group == Group::Design { 4 } else { 1 };
-            let command = child::Command {
+            let run = child::Run {
                 threads: 1,
                 distinct: false,
                 bursts,
                 burst: options.burst,
                 settle: true,
             };
-            one.push(process.ask(command)?.0);
-            let command = child::Command {
-                threads: 2,
-                ..command
-            };
-            two.push(process.ask(command)?.0);
-            let command = child::Command {
+            one.push(process.ask(run)?.0);
+            let run = child::Run { threads: 2, ..run };
+            two.push(process.ask(run)?.0);
+            let run = child::Run {
                 distinct: true,
-                ..command
+                ..run
             };
-            distinct.push(process.ask(command)?.0);
+            distinct.push(process.ask(run)?.0);
             if !spec.sustained {
                 continue;
             }
-            let command = child::Command {
+            let run = child::Run {
                 threads: 1,
                 distinct: false,
                 settle: false,
                 // The account of processor time is coarse.
                 bursts: 4 * bursts,
-                ..command
+                ..run
             };
-            let (wall, processor) = process.ask(command)?;
+            let (wall, processor) = process.ask(run)?;
             one_sustained.push(wall);
             cpu.push(processor);
-            let command = child::Command {
+            let run = child::Run {
                 threads: 2,
                 bursts,
-                ..command
+                ..run
             };
-            two_sustained.push(process.ask(command)?.0);
+            two_sustained.push(process.ask(run)?.0);
         }
     }
     eprintln!();
@@ -103,7 +100,7 @@ fn median(mut samples: Vec<f64>) -> f64 {
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// A candidate that waits for commands.
+/// A candidate that waits for what to run.
 struct Process {
     name: &'static str,
     child: Child,
@@ -113,7 +110,7 @@ struct Process {
 
 impl Process {
     fn start(name: &'static str) -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = child::command(std::env::current_exe()?)
             .args(["--serve", name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -127,10 +124,10 @@ impl Process {
         })
     }
 
-    fn ask(&mut self, command: child::Command) -> Result<(f64, f64), Box<dyn Error>> {
+    fn ask(&mut self, run: child::Run) -> Result<(f64, f64), Box<dyn Error>> {
         let mut answer = String::new();
         if let Some(to) = &mut self.to {
-            to.write_all(command.to_line().as_bytes())?;
+            to.write_all(run.to_line().as_bytes())?;
             self.from.read_line(&mut answer)?;
         }
         let mut numbers = answer.split_whitespace().map(str::parse);

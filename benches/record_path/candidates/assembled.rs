@@ -1,6 +1,5 @@
 //! What a team assembles today out of published crates.
 
-use std::error::Error;
 use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +8,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter};
+use tracing::subscriber::SetGlobalDefaultError;
 use tracing_opentelemetry::MetricsLayer;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -27,22 +27,39 @@ impl SpanExporter for NoExporter {
     }
 }
 
-/// Makes a subscriber with tracing-opentelemetry's layer the global one.
-fn trace() -> Result<Traces, Box<dyn Error>> {
-    let exported = Arc::default();
-    let exporter = NoExporter(Arc::clone(&exported));
-    let tracers = SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(exporter).build())
-        .build();
-    let layer = tracing_opentelemetry::layer().with_tracer(tracers.tracer("gateway"));
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))?;
-    Ok(Traces { tracers, exported })
-}
-
-struct Traces {
-    tracers: SdkTracerProvider,
+/// A tracer provider with a batch processor, and what it has exported.
+pub(super) struct Exporting {
+    pub(super) tracers: SdkTracerProvider,
     exported: Arc<AtomicU64>,
 }
+
+impl Exporting {
+    pub(super) fn new() -> Self {
+        let exported = Arc::default();
+        let exporter = NoExporter(Arc::clone(&exported));
+        let tracers = SdkTracerProvider::builder()
+            .with_span_processor(BatchSpanProcessor::builder(exporter).build())
+            .build();
+        Self { tracers, exported }
+    }
+
+    pub(super) fn flush(&self) {
+        // The exporter never fails.
+        let _ = self.tracers.force_flush();
+    }
+
+    fn exported(&self) -> u64 {
+        self.exported.load(Ordering::Relaxed)
+    }
+
+    /// Makes a subscriber with tracing-opentelemetry's layer the global one.
+    fn install(&self) -> Result<(), SetGlobalDefaultError> {
+        let layer = tracing_opentelemetry::layer().with_tracer(self.tracers.tracer("gateway"));
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer))
+    }
+}
+
+struct Traces(Exporting);
 
 impl Candidate for Traces {
     fn burst(&self, labels: Labels, count: usize) -> Duration {
@@ -54,21 +71,22 @@ impl Candidate for Traces {
     }
 
     fn settle(&self) {
-        // The exporter never fails.
-        let _ = self.tracers.force_flush();
+        self.0.flush();
     }
 
     fn counted(&self) -> Option<u64> {
-        Some(self.exported.load(Ordering::Relaxed))
+        Some(self.0.exported())
     }
 }
 
 pub(super) fn traces() -> Built {
-    Ok(Box::new(trace()?))
+    let exporting = Exporting::new();
+    exporting.install()?;
+    Ok(Box::new(Traces(exporting)))
 }
 
 struct TracesAndMetrics {
-    traces: Traces,
+    exporting: Exporting,
     metrics: Metrics,
     instruments: Instruments,
     names: Names,
@@ -100,14 +118,14 @@ impl Candidate for TracesAndMetrics {
     }
 
     fn settle(&self) {
-        self.traces.settle();
+        self.exporting.flush();
         self.metrics.collect();
     }
 
     fn counted(&self) -> Option<u64> {
         let counted = self.metrics.counted();
         // The spans must have been exported too, all of them.
-        counted.min(self.traces.counted())
+        counted.min(Some(self.exporting.exported()))
     }
 }
 
@@ -125,8 +143,10 @@ pub(super) fn traces_and_metrics_two_readers() -> Built {
 
 fn both(readers: Readers, names: Names) -> Built {
     let metrics = Metrics::new(readers, Buckets::Classic)?;
+    let exporting = Exporting::new();
+    exporting.install()?;
     Ok(Box::new(TracesAndMetrics {
-        traces: trace()?,
+        exporting,
         instruments: metrics.instruments(),
         metrics,
         names,
