@@ -507,17 +507,13 @@ fn start_io(
     Ok(Io { stop, thread })
 }
 
-/// A thread without a subscriber, so that the monitor never observes itself.
+/// A thread of the monitor's own.
 fn spawn(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> Result<thread::JoinHandle<()>, BuildError> {
     thread::Builder::new()
         .name(name.to_owned())
-        .spawn(|| {
-            let _quiet =
-                tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
-            body();
-        })
+        .spawn(body)
         .map_err(BuildError::Thread)
 }

@@ -177,23 +177,29 @@ impl LabelTable {
     /// A multiplicative hash, seeded so that nobody outside can aim at one cell.
     #[inline]
     fn hash(&self, text: &str) -> u64 {
-        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut hash = self.seed ^ text.len() as u64;
-        let (words, rest) = text.as_bytes().as_chunks::<8>();
-        for word in words {
-            hash = mix(hash ^ u64::from_le_bytes(*word), ODD);
+        let bytes = text.as_bytes();
+        let mut hash = self.seed ^ bytes.len() as u64;
+        let mut rest = bytes;
+        while let Some((word, after)) = rest.split_first_chunk::<8>() {
+            hash = mix(hash ^ u64::from_le_bytes(*word));
+            rest = after;
         }
-        let mut last = 0_u64;
-        for byte in rest {
-            last = last << 8 | u64::from(*byte);
-        }
-        mix(hash ^ last, ODD)
+        // The last eight bytes again instead of one by one; or the first and last four.
+        let last = if let Some(word) = bytes.last_chunk::<8>() {
+            u64::from_le_bytes(*word)
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk()) {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        } else {
+            bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
+        };
+        mix(hash ^ last)
     }
 }
 
 #[inline]
-fn mix(value: u64, by: u64) -> u64 {
-    let wide = u128::from(value) * u128::from(by);
+fn mix(value: u64) -> u64 {
+    const ODD: u128 = 0x9E37_79B9_7F4A_7C15;
+    let wide = u128::from(value) * ODD;
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 

@@ -1,39 +1,46 @@
 //! What has begun and not ended: a bounded table, sharded so that threads seldom meet.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
-const SHARDS: usize = 64;
-
-static NEXT_TABLE: AtomicU64 = AtomicU64::new(0);
+const SHARDS: usize = 128;
 
 /// Values by a number that their maker chose: a span's id, or one that [`OpenTable`] gave.
 #[derive(Debug)]
 pub(crate) struct OpenTable<T> {
     shards: Box<[Shard<T>]>,
+    /// Of one shard.
     limit: usize,
-    next_key: AtomicU64,
+    given: AtomicU64,
 }
 
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard<T>(Mutex<HashMap<u64, T, BuildHasherDefault<Mixed>>>);
+struct Shard<T>(Mutex<Open<T>>);
+
+/// A shard seldom holds more than a few, so a scan of the keys beats a hash table; and a value
+/// is moved only when it comes and when it goes.
+#[derive(Debug)]
+struct Open<T> {
+    keys: Vec<u64>,
+    values: Vec<T>,
+}
 
 impl<T> OpenTable<T> {
     /// A table of at most some `limit` values at once.
     pub(crate) fn new(limit: usize) -> Self {
+        let shard = || {
+            Shard(Mutex::new(Open {
+                keys: Vec::new(),
+                values: Vec::new(),
+            }))
+        };
         Self {
-            shards: std::iter::repeat_with(|| Shard(Mutex::new(HashMap::default())))
-                .take(SHARDS)
-                .collect(),
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             limit: limit.div_ceil(SHARDS),
-            next_key: AtomicU64::new(NEXT_TABLE.fetch_add(1, Ordering::Relaxed) << 40),
+            given: AtomicU64::new(0),
         }
     }
 
@@ -43,86 +50,78 @@ impl<T> OpenTable<T> {
         let Some(mut shard) = self.shard(key) else {
             return false;
         };
-        let room = shard.len() < self.limit;
+        let room = shard.keys.len() < self.limit;
         if room {
-            shard.insert(key, value);
+            shard.keys.push(key);
+            shard.values.push(value);
         }
         room
     }
 
-    /// Takes it out.
+    /// Takes it out, and hands it on when nothing is locked any more.
     #[inline]
     pub(crate) fn remove(&self, key: u64) -> Option<T> {
-        self.shard(key)?.remove(&key)
+        let mut shard = self.shard(key)?;
+        let at = shard.find(key)?;
+        shard.keys.swap_remove(at);
+        Some(shard.values.swap_remove(at))
     }
 
     /// Looks at it, or changes it, while its shard is locked: `then` must not call out.
     #[inline]
     pub(crate) fn with<R>(&self, key: u64, then: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.shard(key)?.get_mut(&key).map(then)
+        let mut shard = self.shard(key)?;
+        let at = shard.find(key)?;
+        shard.values.get_mut(at).map(then)
     }
 
     /// Takes out all that `expired` says so of.
     pub(crate) fn remove_if(&self, mut expired: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut removed = Vec::new();
         for shard in &self.shards {
-            let mut shard = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
-            removed.extend(shard.extract_if(|_, v| expired(v)).map(|(_, v)| v));
+            let mut shard = lock(&shard.0);
+            while let Some(at) = shard.values.iter().position(&mut expired) {
+                shard.keys.swap_remove(at);
+                removed.push(shard.values.swap_remove(at));
+            }
         }
         removed
     }
 
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|s| s.0.lock().unwrap_or_else(PoisonError::into_inner).len())
-            .sum()
+        self.shards.iter().map(|s| lock(&s.0).keys.len()).sum()
     }
 
-    /// A number that no table of the process has given before, so that one monitor's is never
-    /// taken for another's.
+    /// A number that this table has not given before.
     pub(crate) fn next_key(&self) -> u64 {
-        self.next_key.fetch_add(1, Ordering::Relaxed) + 1
+        self.given.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     #[inline]
-    fn shard(
-        &self,
-        key: u64,
-    ) -> Option<MutexGuard<'_, HashMap<u64, T, BuildHasherDefault<Mixed>>>> {
-        // The high bits: the map inside goes by the low ones.
-        let at = (mixed(key) >> 58) as usize;
-        let shard = self.shards.get(at)?;
-        Some(shard.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn shard(&self, key: u64) -> Option<MutexGuard<'_, Open<T>>> {
+        self.shards.get(shard_of(key)).map(|shard| lock(&shard.0))
     }
 }
 
-/// Spreads numbers that differ in few bits, as span ids do.
+impl<T> Open<T> {
+    #[inline]
+    fn find(&self, key: u64) -> Option<usize> {
+        self.keys.iter().position(|open| *open == key)
+    }
+}
+
 #[inline]
-fn mixed(key: u64) -> u64 {
-    let key = (key ^ (key >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    key ^ (key >> 29)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[derive(Debug, Default)]
-struct Mixed(u64);
-
-impl Hasher for Mixed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    #[inline]
-    fn write_u64(&mut self, key: u64) {
-        self.0 = mixed(self.0 ^ key);
-    }
+/// Spreads numbers that differ in few bits, as span ids do: their high bits tell the thread, and
+/// the low ones the place.
+#[inline]
+fn shard_of(key: u64) -> usize {
+    let mixed = (key ^ (key >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 57) as usize
 }
 
 #[cfg(test)]
@@ -140,10 +139,10 @@ mod tests {
 
     #[test]
     fn it_never_holds_more_than_its_limit() {
-        let table = OpenTable::new(128);
+        let table = OpenTable::new(256);
         let taken = (0..10_000).filter(|key| table.insert(*key, ())).count();
         assert_eq!(taken, table.len());
-        assert!((64..=128).contains(&taken), "{taken}");
+        assert!((128..=256).contains(&taken), "{taken}");
     }
 
     #[test]
