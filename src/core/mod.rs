@@ -12,6 +12,8 @@ pub(crate) mod packing;
 pub(crate) mod series;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod totals;
 pub(crate) mod views;
 pub(crate) mod window;
