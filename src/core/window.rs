@@ -145,3 +145,5 @@ impl History {
 
 #[cfg(test)]
 mod footprint;
+#[cfg(test)]
+mod tests;
