@@ -176,3 +176,68 @@ fn add_counts(to: &mut [u64], from: &[u64]) {
         *to = to.saturating_add(*from);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filled(bounds: &[f64], values: &[f64]) -> ClassicHistogram {
+        let mut counts = vec![0; bounds.len() + 1];
+        for value in values {
+            counts[bounds.partition_point(|bound| bound < value)] += 1;
+        }
+        let (min, max) = (values.iter().copied(), values.iter().copied());
+        let (min, max) = (min.reduce(f64::min), max.reduce(f64::max));
+        ClassicHistogram::from_parts(bounds.into(), counts, values.iter().sum(), min, max)
+    }
+
+    fn bounds() -> impl Strategy<Value = Vec<f64>> {
+        let bounds = prop::collection::btree_set(1..40_u32, 0..10);
+        bounds.prop_map(|bounds| bounds.into_iter().map(f64::from).collect())
+    }
+
+    fn values() -> impl Strategy<Value = Vec<f64>> {
+        prop::collection::vec(0.0..50.0_f64, 1..100)
+    }
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_within_its_own_stated_error(bounds in bounds(), values in values()) {
+            let histogram = filled(&bounds, &values);
+            let mut sorted = values;
+            sorted.sort_by(f64::total_cmp);
+            for q in [0.0, 0.1, 0.5, 0.95, 1.0] {
+                let (estimate, error) = histogram.quantile(q).unwrap();
+                let rank = (q * sorted.len() as f64).ceil().max(1.0) as usize;
+                let exact = sorted[rank - 1];
+                let off = (estimate - exact).abs();
+                prop_assert!(off <= exact * (error / 100.0 + 1e-9), "{estimate} for {exact}");
+            }
+        }
+
+        #[test]
+        fn of_different_boundaries_the_common_ones_are_kept_exactly(
+            a in bounds(), b in bounds(), values in prop::array::uniform2(values()),
+        ) {
+            let mut merged = filled(&a, &values[0]);
+            merged.merge(&filled(&b, &values[1]));
+            let common: Vec<f64> = a.iter().copied().filter(|bound| b.contains(bound)).collect();
+            let expected = filled(&common, &values.concat());
+            prop_assert_eq!(merged.bounds(), expected.bounds());
+            prop_assert_eq!(merged.counts(), expected.counts());
+            prop_assert_eq!(merged.count(), expected.count());
+            prop_assert_eq!(merged.max(), expected.max());
+        }
+    }
+
+    #[test]
+    fn a_bucket_without_an_end_has_no_error_bound() {
+        let open = ClassicHistogram::from_parts([1.0].into(), [0, 3], 9.0, None, None);
+        assert_eq!(open.quantile(0.5), Some((1.0, f64::INFINITY)));
+        let down_to_zero = ClassicHistogram::from_parts([1.0].into(), [2, 0], 1.0, None, None);
+        assert_eq!(down_to_zero.quantile(0.5), Some((0.5, f64::INFINITY)));
+        assert_eq!(ClassicHistogram::new([1.0].into()).quantile(0.5), None);
+    }
+}

@@ -290,8 +290,9 @@ impl ExponentialHistogram {
 
     #[inline]
     fn position(&mut self, index: i32) -> Option<&mut u64> {
-        let position = usize::try_from(index.checked_sub(self.offset)?).ok()?;
-        self.counts.get_mut(position)
+        // An index below the offset wraps to a position that there is not.
+        let position = index.wrapping_sub(self.offset).cast_unsigned();
+        self.counts.get_mut(position as usize)
     }
 
     fn last_index(&self) -> Option<i32> {
@@ -368,3 +369,6 @@ fn span(first: i32, last: i32) -> usize {
 fn to_i32(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,147 +1,154 @@
 //! Slots at several resolutions: fine ones for the newest minutes, coarser ones further back.
 //!
-//! | age up to | one slot covers | a window that ends here is too long by at most |
-//! | --- | --- | --- |
-//! | 1 min | one collection, or 1 s of them | one collection |
-//! | 5 min | 30 s | 30 s |
-//! | 15 min | 1 min | 1 min |
-//! | 1 h | 5 min | 5 min |
-//! | 6 h | 30 min | 30 min |
-//! | the retention, at most 48 h | 2 h | 2 h |
+//! | age up to | one slot covers |
+//! | --- | --- |
+//! | 1 min | one collection, or 1 s of them |
+//! | 2 min | 15 s |
+//! | 5 min | 30 s |
+//! | 15 min | 1 min |
+//! | 1 h | 5 min |
+//! | 3 h | 15 min |
+//! | 6 h | 30 min |
+//! | 12 h | 1 h |
+//! | the retention | 3 h |
 //!
-//! So a window is longer than asked by a tenth or so, at every length, and 24 hours fit in some
-//! sixty slots. When a slot has outlived its step it is merged, together with its neighbours of
-//! the same cell of the next step's grid, once all of these have outlived it too.
+//! So a window of any length is longer than asked by a third at most, mostly by a tenth; one
+//! below a minute by one collection. Some eighty slots make a day.
+//!
+//! Where many series are busy this takes more memory than there is to be used. Then neighbours
+//! are merged that make the least difference for their age, until the rest fits.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Timestamp, saturating_nanos};
 use crate::core::slot::Slot;
 
-/// The width of a step's slots, and the age up to which they are kept.
-const STEPS: [(Duration, Duration); 6] = [
-    (Duration::from_secs(1), Duration::from_secs(60)),
-    (Duration::from_secs(30), Duration::from_secs(5 * 60)),
-    (Duration::from_secs(60), Duration::from_secs(15 * 60)),
-    (Duration::from_secs(5 * 60), Duration::from_secs(3600)),
-    (Duration::from_secs(30 * 60), Duration::from_secs(6 * 3600)),
-    (Duration::from_secs(2 * 3600), Duration::MAX),
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3600;
+
+/// The width of the slots of a step, and the age from which on it is enough, both in seconds.
+const STEPS: [(u64, u64); 8] = [
+    (15, MINUTE),
+    (30, 2 * MINUTE),
+    (MINUTE, 5 * MINUTE),
+    (5 * MINUTE, 15 * MINUTE),
+    (15 * MINUTE, HOUR),
+    (30 * MINUTE, 3 * HOUR),
+    (HOUR, 6 * HOUR),
+    (3 * HOUR, 12 * HOUR),
 ];
 
-/// Slots that follow each other, newest last.
+/// Collections that fit into so much are one slot: however often somebody collects, there is a
+/// bound to the slots.
+const FINEST: Duration = Duration::from_secs(1);
+
+/// Slots that follow each other.
 #[derive(Debug)]
 pub(crate) struct Ladder {
     retention: Duration,
-    /// Finest first.
-    steps: Vec<Step>,
-}
-
-#[derive(Debug)]
-struct Step {
-    width: Duration,
-    keep: Duration,
-    slots: VecDeque<Arc<Slot>>,
+    max_bytes: usize,
+    /// Oldest first.
+    slots: Vec<Arc<Slot>>,
 }
 
 impl Ladder {
-    /// Keeps what is younger than `retention`.
-    pub(crate) fn new(retention: Duration) -> Self {
-        let steps = STEPS.iter().map(|&(width, keep)| Step {
-            width,
-            keep,
-            slots: VecDeque::new(),
-        });
+    /// Keeps what is younger than `retention`. Uses `max_bytes`; more only where a window would
+    /// else become twice as long as asked.
+    pub(crate) fn new(retention: Duration, max_bytes: usize) -> Self {
         Self {
             retention,
-            steps: steps.collect(),
+            max_bytes,
+            slots: Vec::new(),
         }
     }
 
     /// Appends the newest slot, and makes the older ones coarser where it is time.
     pub(crate) fn append(&mut self, slot: Slot) {
         let now = slot.until();
-        if let Some(finest) = self.steps.first_mut() {
-            finest.append(slot);
-        }
-        // From the fine to the coarse, so that after a long pause one pass does it all.
-        for position in 1..self.steps.len() {
-            if let Some([finer, coarser]) = self.steps.get_mut(position - 1..=position) {
-                while let Some(merged) = finer.outlived(coarser.width, now) {
-                    coarser.slots.push_back(merged);
-                }
-            }
+        self.push(Arc::new(slot));
+        for (width, age) in STEPS {
+            self.coarsen(
+                Duration::from_secs(width),
+                now.before(Duration::from_secs(age)),
+            );
         }
         let oldest = now.before(self.retention);
-        for step in &mut self.steps {
-            while step
-                .slots
-                .front()
-                .is_some_and(|slot| slot.until() <= oldest)
-            {
-                step.slots.pop_front();
-            }
-        }
+        self.slots.retain(|slot| slot.until() > oldest);
+        self.fit(now);
     }
 
     /// All slots, oldest first.
-    pub(crate) fn slots(&self) -> Arc<[Arc<Slot>]> {
-        let coarsest_first = self.steps.iter().rev();
-        coarsest_first
-            .flat_map(|step| step.slots.iter().cloned())
-            .collect()
+    pub(crate) fn slots(&self) -> &[Arc<Slot>] {
+        &self.slots
     }
 
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let of_step = |step: &Step| {
-            let slots: usize = step.slots.iter().map(|slot| slot.heap_bytes()).sum();
-            slots + step.slots.capacity() * size_of::<Arc<Slot>>()
-        };
-        self.steps.iter().map(of_step).sum()
+        let slots: usize = self.slots.iter().map(|slot| slot.heap_bytes()).sum();
+        slots + self.slots.capacity() * size_of::<Arc<Slot>>()
     }
-}
 
-impl Step {
-    /// Appends `slot`, to the newest one if both fit into the width of one: however often
-    /// somebody collects, there is a bound to the slots.
-    fn append(&mut self, slot: Slot) {
-        let slot = Arc::new(slot);
-        if let Some(newest) = self.slots.back_mut()
-            && slot.until().since(newest.since()) <= self.width
-            && let Some(merged) = Slot::merged(&[Arc::clone(newest), Arc::clone(&slot)])
+    fn push(&mut self, slot: Arc<Slot>) {
+        if let Some(newest) = self.slots.last_mut()
+            && slot.until().since(newest.since()) <= FINEST
         {
-            *newest = Arc::new(merged);
+            *newest = merged(&[Arc::clone(newest), slot]);
+        } else {
+            self.slots.push(slot);
+        }
+    }
+
+    /// Merges those that end up to `limit` and begin in the same cell of a grid of `width`, once
+    /// the whole cell ends up to `limit`.
+    fn coarsen(&mut self, width: Duration, limit: Timestamp) {
+        let width = saturating_nanos(width).max(1);
+        let cell = |slot: &Slot| slot.since().as_unix_nanos() / width;
+        let newest = self.slots.last().map(|slot| cell(slot));
+        let due = |group: &[Arc<Slot>]| {
+            let ends = |slot: &Arc<Slot>| slot.until() <= limit && Some(cell(slot)) != newest;
+            group.len() > 1 && group.last().is_some_and(ends)
+        };
+        let groups = self.slots.chunk_by(|a, b| cell(a) == cell(b));
+        if !groups.clone().any(due) {
             return;
         }
-        self.slots.push_back(slot);
+        let mut slots = Vec::with_capacity(self.slots.len());
+        for group in groups {
+            if due(group) {
+                slots.push(merged(group));
+            } else {
+                slots.extend_from_slice(group);
+            }
+        }
+        self.slots = slots;
     }
 
-    /// Takes the oldest slots that make one cell of `width`, if all are too old for this step.
-    fn outlived(&mut self, width: Duration, now: Timestamp) -> Option<Arc<Slot>> {
-        let cell = cell(self.slots.front()?, width);
-        let size = self
-            .slots
-            .iter()
-            .take_while(|slot| self::cell(slot, width) == cell)
-            .count();
-        // The newest cell is not complete yet.
-        let newest = self.slots.get(size.checked_sub(1)?)?;
-        self.slots.get(size)?;
-        if newest.until() > now.before(self.keep) {
-            return None;
-        }
-        let slots: Vec<_> = self.slots.drain(..size).collect();
-        match slots.as_slice() {
-            [only] => Some(Arc::clone(only)),
-            several => Slot::merged(several).map(Arc::new),
+    /// Merges neighbours until all fit into what may be used.
+    fn fit(&mut self, now: Timestamp) {
+        while self.heap_bytes() > self.max_bytes {
+            // By how much, at worst, a window becomes longer that ends in the merged slot.
+            let excess = |pair: &[Arc<Slot>]| {
+                let [older, newer] = pair else {
+                    return f64::INFINITY;
+                };
+                let width = newer.until().since(older.since()).as_secs_f64();
+                width / now.since(newer.until()).as_secs_f64()
+            };
+            let pairs = self.slots.windows(2).map(excess).enumerate();
+            let least = pairs.min_by(|(_, a), (_, b)| a.total_cmp(b));
+            let Some((position, _)) = least.filter(|(_, excess)| *excess < 1.0) else {
+                return;
+            };
+            let pair = position..position.saturating_add(2);
+            let Some(both) = self.slots.get(pair.clone()).map(merged) else {
+                return;
+            };
+            self.slots.splice(pair, [both]);
         }
     }
 }
 
-/// Which cell of a grid of `width` a slot begins in.
-fn cell(slot: &Slot, width: Duration) -> u64 {
-    let width = saturating_nanos(width).max(1);
-    slot.since().as_unix_nanos() / width
+fn merged(slots: &[Arc<Slot>]) -> Arc<Slot> {
+    Arc::new(Slot::merged(slots))
 }

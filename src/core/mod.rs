@@ -20,6 +20,8 @@ pub(crate) mod recorder;
 pub(crate) mod series;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod totals;
 pub(crate) mod views;
 pub(crate) mod window;

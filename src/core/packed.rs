@@ -10,47 +10,43 @@ use crate::core::packing::{BitReader, Reader, Writer, best_order};
 /// The boundaries that packed classic histograms refer to by position.
 pub(crate) type BoundsTable = Vec<Arc<[f64]>>;
 
+// What it is: three bits of the first byte.
+const KIND: u8 = 7;
 const EXPONENTIAL: u8 = 0;
 const CLASSIC: u8 = 1;
 const SUMMARY: u8 = 2;
 const SUM: u8 = 3;
-const WHOLE_SUM: u8 = 4;
-const MONEY: u8 = 5;
-const GAUGE: u8 = 6;
+const MONEY: u8 = 4;
+const GAUGE: u8 = 5;
 
-// What a packed histogram has.
-const HAS_MIN: u8 = 1;
-const HAS_MAX: u8 = 2;
-const HAS_BUCKETS: u8 = 4;
-/// One value, which is also sum, least and largest.
-const SINGLE: u8 = 8;
-/// Every bucket of the range, as the difference from the one before; else only those that hold
-/// something, as gap and count.
-const DENSE: u8 = 16;
+// What it has: the other bits of the first byte.
+/// Least and largest value are known.
+const EXTREMES: u8 = 8;
+/// The sum is whole, and written as such.
+const WHOLE: u8 = 16;
+/// Some values were zero.
+const ZEROS: u8 = 32;
+/// One value above zero, which is also sum, least and largest.
+const SINGLE: u8 = 64;
+/// Every bucket of the range is there; else only those that hold something, as gap and count.
+const DENSE: u8 = 128;
+
+/// Above this, sums are not written as whole numbers.
+const LARGEST_WHOLE: f64 = 1e15;
 
 /// Writes `aggregate`, whose boundaries, if it has any, go to `bounds`.
 pub(crate) fn pack(aggregate: &Aggregate, bounds: &mut BoundsTable, to: &mut Writer) {
     match aggregate {
-        Aggregate::Exponential(histogram) => {
-            to.byte(EXPONENTIAL);
-            pack_exponential(histogram, to);
-        }
-        Aggregate::Classic(histogram) => {
-            to.byte(CLASSIC);
-            pack_classic(histogram, bounds, to);
-        }
+        Aggregate::Exponential(histogram) => pack_exponential(histogram, to),
+        Aggregate::Classic(histogram) => pack_classic(histogram, bounds, to),
         Aggregate::Summary { count, sum } => {
-            to.byte(SUMMARY);
+            to.byte(SUMMARY | whole(*sum));
             to.varint(u128::from(*count));
-            to.f64(*sum);
-        }
-        Aggregate::Sum(sum) if sum.fract() == 0.0 && sum.abs() < 1e15 => {
-            to.byte(WHOLE_SUM);
-            to.signed(*sum as i128);
+            pack_sum(*sum, to);
         }
         Aggregate::Sum(sum) => {
-            to.byte(SUM);
-            to.f64(*sum);
+            to.byte(SUM | whole(*sum));
+            pack_sum(*sum, to);
         }
         Aggregate::Money(nano) => {
             to.byte(MONEY);
@@ -79,7 +75,7 @@ impl<'a> Packed<'a> {
     /// How many values, without a look at the buckets.
     pub(crate) fn count(&self) -> u64 {
         let mut from = Reader::new(self.bytes);
-        match from.byte() {
+        match from.byte() & KIND {
             EXPONENTIAL | CLASSIC | SUMMARY => from.u64(),
             _ => 0,
         }
@@ -88,8 +84,11 @@ impl<'a> Packed<'a> {
     /// Adds it to `to`, which is earlier.
     pub(crate) fn merge_into(&self, to: &mut Aggregate) {
         let mut from = Reader::new(self.bytes);
-        match (from.byte(), to) {
-            (EXPONENTIAL, Aggregate::Exponential(to)) => to.merge_packed(&Buckets::read(from)),
+        let first = from.byte();
+        match (first & KIND, to) {
+            (EXPONENTIAL, Aggregate::Exponential(to)) => {
+                to.merge_packed(&Buckets::read(first, from));
+            }
             (_, to) => to.merge(&self.unpack()),
         }
     }
@@ -97,35 +96,33 @@ impl<'a> Packed<'a> {
     /// The aggregate.
     pub(crate) fn unpack(&self) -> Aggregate {
         let mut from = Reader::new(self.bytes);
-        match from.byte() {
+        let first = from.byte();
+        match first & KIND {
             EXPONENTIAL => {
-                let buckets = Buckets::read(from);
+                let buckets = Buckets::read(first, from);
                 let mut histogram = ExponentialHistogram::new(buckets.scale);
                 histogram.merge_packed(&buckets);
                 Aggregate::Exponential(histogram)
             }
-            CLASSIC => Aggregate::Classic(self.unpack_classic(from)),
+            CLASSIC => Aggregate::Classic(self.unpack_classic(first, from)),
             SUMMARY => Aggregate::Summary {
                 count: from.u64(),
-                sum: from.f64(),
+                sum: unpack_sum(first, &mut from),
             },
-            SUM => Aggregate::Sum(from.f64()),
-            WHOLE_SUM => Aggregate::Sum(from.signed() as f64),
+            SUM => Aggregate::Sum(unpack_sum(first, &mut from)),
             MONEY => Aggregate::Money(from.signed()),
             _ => Aggregate::Gauge(from.f64()),
         }
     }
 
-    fn unpack_classic(&self, mut from: Reader<'_>) -> ClassicHistogram {
+    fn unpack_classic(&self, first: u8, mut from: Reader<'_>) -> ClassicHistogram {
         let _count = from.u64();
-        let flags = from.byte();
         let bounds = usize::try_from(from.u64())
             .ok()
             .and_then(|position| self.bounds.get(position).cloned())
             .unwrap_or_default();
-        let sum = from.f64();
-        let min = (flags & HAS_MIN != 0).then(|| from.f64());
-        let max = (flags & HAS_MAX != 0).then(|| from.f64());
+        let sum = unpack_sum(first, &mut from);
+        let (min, max) = unpack_extremes(first, &mut from);
         let counts: Vec<u64> = (0..=bounds.len()).map(|_| from.u64()).collect();
         ClassicHistogram::from_parts(bounds, counts, sum, min, max)
     }
@@ -138,12 +135,13 @@ fn pack_classic(histogram: &ClassicHistogram, table: &mut BoundsTable, to: &mut 
         table.push(bounds.clone());
         table.len().saturating_sub(1)
     });
-    let (min, max) = (histogram.min(), histogram.max());
+    let extremes = histogram.min().zip(histogram.max());
+    let sum = histogram.sum();
+    to.byte(CLASSIC | whole(sum) | flag(extremes.is_some(), EXTREMES));
     to.varint(u128::from(histogram.count()));
-    to.byte(extremes(min, max));
     to.varint(position as u128);
-    to.f64(histogram.sum());
-    min.into_iter().chain(max).for_each(|value| to.f64(value));
+    pack_sum(sum, to);
+    pack_extremes(extremes, to);
     for count in histogram.counts() {
         to.varint(u128::from(*count));
     }
@@ -151,71 +149,54 @@ fn pack_classic(histogram: &ClassicHistogram, table: &mut BoundsTable, to: &mut 
 
 fn pack_exponential(histogram: &ExponentialHistogram, to: &mut Writer) {
     let (offset, counts) = histogram.dense();
-    let (sum, min, max) = (histogram.sum(), histogram.min(), histogram.max());
-    let single = histogram.count() == 1 && min == Some(sum) && max == Some(sum);
-    to.varint(u128::from(histogram.count()));
-    let buckets = if counts.is_empty() { 0 } else { HAS_BUCKETS };
-    if single {
-        to.byte(buckets | SINGLE);
+    let (sum, zeros) = (histogram.sum(), histogram.zero_count());
+    let extremes = histogram.min().zip(histogram.max());
+    if counts == [1] && zeros == 0 && extremes == Some((sum, sum)) {
+        to.byte(EXPONENTIAL | SINGLE);
+        to.varint(1);
         to.signed(i128::from(histogram.scale()));
-        to.f64(sum);
         to.signed(i128::from(offset));
+        to.f64(sum);
         return;
     }
-    let plan = Plan::of(histogram);
-    let dense = if plan.dense.is_some() { DENSE } else { 0 };
-    to.byte(buckets | dense | extremes(min, max));
+    let dense = is_dense(counts);
+    let has = flag(extremes.is_some(), EXTREMES) | flag(zeros > 0, ZEROS) | flag(dense, DENSE);
+    to.byte(EXPONENTIAL | whole(sum) | has);
+    to.varint(u128::from(histogram.count()));
     to.signed(i128::from(histogram.scale()));
-    to.varint(u128::from(histogram.zero_count()));
-    to.f64(sum);
-    min.into_iter().chain(max).for_each(|value| to.f64(value));
+    if zeros > 0 {
+        to.varint(u128::from(zeros));
+    }
+    pack_sum(sum, to);
+    pack_extremes(extremes, to);
+    to.varint(counts.len() as u128);
     if counts.is_empty() {
         return;
     }
     to.signed(i128::from(offset));
-    to.varint(counts.len() as u128);
-    if let Some(order) = plan.dense {
-        to.byte(order as u8);
-        differences(counts).for_each(|step| to.exp_golomb(step, order));
+    if dense {
+        let mut course = Course::default();
+        for &count in counts {
+            course.write(count, to);
+        }
     } else {
-        to.byte(plan.gap_order as u8);
-        to.byte(plan.count_order as u8);
+        let gap_order = best_order(gaps(histogram).map(|(gap, _)| gap));
+        let count_order = best_order(gaps(histogram).map(|(_, count)| count));
+        to.byte(gap_order as u8);
+        to.byte(count_order as u8);
         for (gap, count) in gaps(histogram) {
-            to.exp_golomb(gap, plan.gap_order);
-            to.exp_golomb(count, plan.count_order);
+            to.rice(gap, gap_order);
+            to.rice(count, count_order);
         }
     }
     to.align();
 }
 
-/// Which of the two ways to write the buckets is the shorter.
-struct Plan {
-    dense: Option<u32>,
-    gap_order: u32,
-    count_order: u32,
-}
-
-impl Plan {
-    fn of(histogram: &ExponentialHistogram) -> Self {
-        let (_, counts) = histogram.dense();
-        let (dense_order, dense_bits) = best_order(differences(counts));
-        let (gap_order, gap_bits) = best_order(gaps(histogram).map(|(gap, _)| gap));
-        let (count_order, count_bits) = best_order(gaps(histogram).map(|(_, count)| count));
-        Self {
-            dense: (dense_bits < gap_bits.saturating_add(count_bits)).then_some(dense_order),
-            gap_order,
-            count_order,
-        }
-    }
-}
-
-/// Each count as the difference from the one before, small ones of either sign first.
-fn differences(counts: &[u64]) -> impl Iterator<Item = u64> + Clone + '_ {
-    let before = std::iter::once(0).chain(counts.iter().copied());
-    counts.iter().zip(before).map(|(&count, before)| {
-        let step = count.wrapping_sub(before).cast_signed();
-        ((step << 1) ^ (step >> 63)).cast_unsigned()
-    })
+/// Whether to write every bucket: where half of them hold something, that is the shorter way.
+fn is_dense(counts: &[u64]) -> bool {
+    let filled = counts.iter().filter(|&&count| count > 0).count();
+    let largest = counts.iter().max().copied().unwrap_or(0);
+    filled.saturating_mul(2) > counts.len() && largest < Course::LIMIT
 }
 
 /// The buckets that hold something: how many empty ones are before it, and its count less one.
@@ -228,10 +209,113 @@ fn gaps(histogram: &ExponentialHistogram) -> impl Iterator<Item = (u64, u64)> + 
     })
 }
 
-fn extremes(min: Option<f64>, max: Option<f64>) -> u8 {
-    let min = if min.is_some() { HAS_MIN } else { 0 };
-    let max = if max.is_some() { HAS_MAX } else { 0 };
-    min | max
+fn flag(has: bool, flag: u8) -> u8 {
+    if has { flag } else { 0 }
+}
+
+fn whole(sum: f64) -> u8 {
+    // Not -0.0, which a whole number cannot be.
+    let whole = sum.fract() == 0.0 && sum.abs() < LARGEST_WHOLE && sum.to_bits() != 1 << 63;
+    flag(whole, WHOLE)
+}
+
+fn pack_sum(sum: f64, to: &mut Writer) {
+    if whole(sum) == WHOLE {
+        to.signed(sum as i128);
+    } else {
+        to.f64(sum);
+    }
+}
+
+fn unpack_sum(first: u8, from: &mut Reader<'_>) -> f64 {
+    if first & WHOLE != 0 {
+        from.signed() as f64
+    } else {
+        from.f64()
+    }
+}
+
+fn pack_extremes(extremes: Option<(f64, f64)>, to: &mut Writer) {
+    if let Some((min, max)) = extremes {
+        to.f64(min);
+        to.f64(max);
+    }
+}
+
+fn unpack_extremes(first: u8, from: &mut Reader<'_>) -> (Option<f64>, Option<f64>) {
+    if first & EXTREMES == 0 {
+        return (None, None);
+    }
+    let min = from.f64();
+    (Some(min), Some(from.f64()))
+}
+
+/// Follows the counts of neighbouring buckets, which are much alike, and writes what each differs
+/// from what was to be expected: in the body of a distribution within a fifth of the entropy.
+#[derive(Debug, Clone, Copy)]
+struct Course {
+    /// The expected count, in sixteenths.
+    count: i64,
+    /// The expected code, in sixteenths.
+    code: i64,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self { count: 0, code: 32 }
+    }
+}
+
+impl Course {
+    /// Counts have to be below, so that nothing here overflows.
+    const LIMIT: u64 = 1 << 38;
+
+    fn write(&mut self, count: u64, to: &mut Writer) {
+        let (count, expected) = (count.cast_signed(), self.expected());
+        let off = count - expected;
+        // Zero, above, below, above, …, and when below is used up, above only.
+        let code = if off.abs() > expected {
+            off + expected
+        } else if off > 0 {
+            2 * off - 1
+        } else {
+            -2 * off
+        };
+        to.rice(code.cast_unsigned(), self.order());
+        self.learn(count, code);
+    }
+
+    #[inline]
+    fn read(&mut self, bits: &mut BitReader<'_>) -> u64 {
+        let expected = self.expected();
+        let code = bits.rice(self.order()).cast_signed();
+        let off = if code > 2 * expected {
+            code - expected
+        } else if code & 1 == 1 {
+            (code + 1) / 2
+        } else {
+            -code / 2
+        };
+        let count = expected + off;
+        self.learn(count, code);
+        count.cast_unsigned()
+    }
+
+    #[inline]
+    fn expected(&self) -> i64 {
+        (self.count + 8) >> 4
+    }
+
+    #[inline]
+    fn order(&self) -> u32 {
+        (self.code >> 4).checked_ilog2().unwrap_or(0)
+    }
+
+    #[inline]
+    fn learn(&mut self, count: i64, code: i64) {
+        self.count += (count * 16 - self.count) >> 2;
+        self.code += (code * 16 - self.code) >> 3;
+    }
 }
 
 /// A packed exponential histogram, of which only the head has been read.
@@ -251,10 +335,7 @@ pub(crate) struct Buckets<'a> {
 #[derive(Debug)]
 enum Coding<'a> {
     Single,
-    Dense {
-        order: u32,
-        bits: BitReader<'a>,
-    },
+    Dense(BitReader<'a>),
     Sparse {
         gap_order: u32,
         count_order: u32,
@@ -263,51 +344,51 @@ enum Coding<'a> {
 }
 
 impl<'a> Buckets<'a> {
-    fn read(mut from: Reader<'a>) -> Self {
-        let count = from.u64();
-        let flags = from.byte();
+    /// From what follows the `first` byte.
+    fn read(first: u8, mut from: Reader<'a>) -> Self {
+        let _count = from.u64();
         let scale = i8::try_from(from.signed()).unwrap_or_default();
-        let has_buckets = flags & HAS_BUCKETS != 0;
-        let mut buckets = Self {
-            scale,
-            zero_count: 0,
-            sum: 0.0,
-            min: None,
-            max: None,
-            first: 0,
-            span: u64::from(has_buckets),
-            coding: Coding::Single,
-        };
-        if flags & SINGLE != 0 {
-            buckets.sum = from.f64();
-            buckets.min = Some(buckets.sum);
-            buckets.max = Some(buckets.sum);
-            buckets.first = i32::try_from(from.signed()).unwrap_or_default();
-            buckets.zero_count = count.saturating_sub(buckets.span);
-            return buckets;
-        }
-        buckets.zero_count = from.u64();
-        buckets.sum = from.f64();
-        buckets.min = (flags & HAS_MIN != 0).then(|| from.f64());
-        buckets.max = (flags & HAS_MAX != 0).then(|| from.f64());
-        if has_buckets {
-            buckets.first = i32::try_from(from.signed()).unwrap_or_default();
-            buckets.span = from.u64();
-            let order = u32::from(from.byte());
-            buckets.coding = if flags & DENSE != 0 {
-                let bits = from.bits();
-                Coding::Dense { order, bits }
-            } else {
-                let count_order = u32::from(from.byte());
-                let bits = from.bits();
-                Coding::Sparse {
-                    gap_order: order,
-                    count_order,
-                    bits,
-                }
+        if first & SINGLE != 0 {
+            let index = i32::try_from(from.signed()).unwrap_or_default();
+            let value = from.f64();
+            return Self {
+                scale,
+                zero_count: 0,
+                sum: value,
+                min: Some(value),
+                max: Some(value),
+                first: index,
+                span: 1,
+                coding: Coding::Single,
             };
         }
-        buckets
+        let zero_count = if first & ZEROS != 0 { from.u64() } else { 0 };
+        let sum = unpack_sum(first, &mut from);
+        let (min, max) = unpack_extremes(first, &mut from);
+        let span = from.u64();
+        let index = i32::try_from(from.signed()).unwrap_or_default();
+        let coding = if first & DENSE != 0 {
+            Coding::Dense(from.bits())
+        } else {
+            let gap_order = u32::from(from.byte());
+            let count_order = u32::from(from.byte());
+            let bits = from.bits();
+            Coding::Sparse {
+                gap_order,
+                count_order,
+                bits,
+            }
+        };
+        Self {
+            scale,
+            zero_count,
+            sum,
+            min,
+            max,
+            first: index,
+            span,
+            coding,
+        }
     }
 
     /// The first and the last bucket that hold something.
@@ -322,15 +403,12 @@ impl<'a> Buckets<'a> {
         let Some((first, last)) = self.range() else {
             return;
         };
-        match &self.coding {
+        match self.coding {
             Coding::Single => each(first, 1),
-            Coding::Dense { order, bits } => {
-                let mut bits = *bits;
-                let mut count = 0_u64;
+            Coding::Dense(mut bits) => {
+                let mut course = Course::default();
                 for index in first..=last {
-                    let step = bits.exp_golomb(*order);
-                    let step = (step >> 1) ^ (step & 1).wrapping_neg();
-                    count = count.wrapping_add(step);
+                    let count = course.read(&mut bits);
                     if count > 0 {
                         each(index, count);
                     }
@@ -339,13 +417,12 @@ impl<'a> Buckets<'a> {
             Coding::Sparse {
                 gap_order,
                 count_order,
-                bits,
+                mut bits,
             } => {
-                let mut bits = *bits;
                 let mut next = i64::from(first);
                 while next <= i64::from(last) {
-                    let gap = bits.exp_golomb(*gap_order).cast_signed();
-                    let count = bits.exp_golomb(*count_order).saturating_add(1);
+                    let gap = bits.rice(gap_order).cast_signed();
+                    let count = bits.rice(count_order).saturating_add(1);
                     let index = next.saturating_add(gap);
                     next = index.saturating_add(1);
                     if let Ok(index) = i32::try_from(index) {
@@ -354,5 +431,128 @@ impl<'a> Buckets<'a> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exponential() -> impl Strategy<Value = ExponentialHistogram> {
+        let count = prop_oneof![
+            4 => Just(0_u64),
+            4 => 0..10_u64,
+            2 => 0..5_000_u64,
+            1 => 0..u64::MAX / 1_000,
+        ];
+        let sum = prop_oneof![
+            0.0..1e6_f64,
+            (0..1_000_000_u32).prop_map(f64::from),
+            Just(-0.0)
+        ];
+        let counts = prop::collection::vec(count, 0..400);
+        let extremes = prop::option::of((0.0..1.0_f64, 1.0..1e9_f64));
+        (
+            -10..=20_i8,
+            0..3_u64,
+            -2_000_000..2_000_000_i32,
+            counts,
+            sum,
+            extremes,
+        )
+            .prop_map(|(scale, zeros, offset, counts, sum, extremes)| {
+                let (min, max) = extremes.unzip();
+                ExponentialHistogram::from_parts(scale, zeros, offset, counts, sum, min, max)
+            })
+    }
+
+    fn recorded() -> impl Strategy<Value = ExponentialHistogram> {
+        prop::collection::vec(0.01..1.5_f64, 0..3_000).prop_map(|values| {
+            let mut histogram = ExponentialHistogram::new(6);
+            values.iter().for_each(|value| histogram.record(*value));
+            histogram
+        })
+    }
+
+    fn aggregate() -> impl Strategy<Value = Aggregate> {
+        let bounds: Arc<[f64]> = [0.1, 1.0, 10.0].into();
+        prop_oneof![
+            4 => exponential().prop_map(Aggregate::Exponential),
+            2 => recorded().prop_map(Aggregate::Exponential),
+            1 => prop::collection::vec(any::<u32>(), 4).prop_map(move |counts| {
+                let counts = counts.into_iter().map(u64::from);
+                let bounds = Arc::clone(&bounds);
+                let histogram = ClassicHistogram::from_parts(bounds, counts, 0.5, Some(0.1), None);
+                Aggregate::Classic(histogram)
+            }),
+            1 => (any::<u64>(), 0.0..1e9_f64).prop_map(|(count, sum)| Aggregate::Summary { count, sum }),
+            1 => prop_oneof![-1e16..1e16_f64, Just(7.0)].prop_map(Aggregate::Sum),
+            1 => any::<i128>().prop_map(Aggregate::Money),
+            1 => (-1e9..1e9_f64).prop_map(Aggregate::Gauge),
+        ]
+    }
+
+    /// A histogram whose extremes are only half known comes back without them.
+    fn as_packed(aggregate: &Aggregate) -> Aggregate {
+        match aggregate {
+            Aggregate::Classic(h) if h.min().is_none() || h.max().is_none() => {
+                let counts = h.counts().iter().copied();
+                let bounds = Arc::clone(h.bounds());
+                Aggregate::Classic(ClassicHistogram::from_parts(
+                    bounds,
+                    counts,
+                    h.sum(),
+                    None,
+                    None,
+                ))
+            }
+            _ => aggregate.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_aggregate_comes_back(aggregate in aggregate()) {
+            let (mut bounds, mut writer) = (BoundsTable::new(), Writer::default());
+            pack(&aggregate, &mut bounds, &mut writer);
+            let bytes = writer.finish();
+            let packed = Packed::new(&bytes, &bounds);
+            prop_assert_eq!(packed.unpack(), as_packed(&aggregate));
+            prop_assert_eq!(packed.count(), aggregate.count());
+        }
+
+        #[test]
+        fn merging_a_packed_one_is_merging_it(a in exponential(), b in exponential()) {
+            let (mut bounds, mut writer) = (BoundsTable::new(), Writer::default());
+            pack(&Aggregate::Exponential(b.clone()), &mut bounds, &mut writer);
+            let bytes = writer.finish();
+            let mut merged = Aggregate::Exponential(a.clone());
+            Packed::new(&bytes, &bounds).merge_into(&mut merged);
+            let mut expected = a;
+            expected.merge(&b);
+            prop_assert_eq!(merged, Aggregate::Exponential(expected));
+        }
+    }
+
+    #[test]
+    fn one_value_takes_little_and_a_busy_series_two_thirds_of_a_byte_for_a_bucket() {
+        let size = |histogram: ExponentialHistogram| {
+            let mut writer = Writer::default();
+            pack(
+                &Aggregate::Exponential(histogram),
+                &mut BoundsTable::new(),
+                &mut writer,
+            );
+            writer.finish().len()
+        };
+        let mut one = ExponentialHistogram::new(6);
+        one.record(0.123);
+        assert!(size(one) <= 13);
+        // Some 300 buckets, 10 values in each, evenly spread but for a little unrest.
+        let counts = (0..300_u64).map(|n| 10 + n * n % 7);
+        let busy = ExponentialHistogram::from_parts(6, 0, -100, counts, 0.1, Some(0.1), Some(9.0));
+        assert!(size(busy) < 200 + 32);
     }
 }

@@ -1,11 +1,13 @@
-//! Numbers in few bytes: varints, and Exp-Golomb codes of single bits.
+//! Numbers in few bytes: varints, and Rice codes of single bits.
 //!
-//! An Exp-Golomb code of order `k` takes about `k` bits for a number near `2^k`, and only grows
-//! with the logarithm beyond: the counts of a histogram's buckets cost little more than their
-//! entropy, and a stray one does no harm.
+//! A Rice code of order `k` takes about `k` bits for a number near `2^k`, so the counts of a
+//! histogram's buckets cost little more than their entropy. Numbers far larger take an escape.
 
-/// The largest order: as many bits as [`BitReader`] hands out at once.
-const MAX_ORDER: u32 = 56;
+/// A quotient so large is not written in unary, but marks a number written in full.
+const ESCAPE: u32 = 20;
+
+/// The largest order.
+const MAX_ORDER: u32 = 40;
 
 /// Appends numbers to bytes.
 #[derive(Debug, Default)]
@@ -57,14 +59,21 @@ impl Writer {
         self.varint(((value << 1) ^ (value >> 127)).cast_unsigned());
     }
 
-    /// The code of order `order` of `value`.
-    pub(crate) fn exp_golomb(&mut self, value: u64, order: u32) {
-        // The quotient plus one has a one in front, and as many zeros before it as bits behind.
-        let quotient = (value >> order).saturating_add(1);
-        let behind = quotient.ilog2();
-        self.bits(0, behind);
-        self.bits(quotient, behind.saturating_add(1));
-        self.bits(value, order);
+    /// The code of order `order` of `value`: the quotient as so many zeros and a one, then the
+    /// rest.
+    #[inline]
+    pub(crate) fn rice(&mut self, value: u64, order: u32) {
+        let quotient = value >> order.min(MAX_ORDER);
+        if quotient < u64::from(ESCAPE) {
+            self.bits(1, quotient as u32 + 1);
+            self.bits(value, order);
+        } else {
+            self.bits(0, ESCAPE);
+            let length = bit_length(value);
+            self.bits(u64::from(length), 7);
+            self.bits(value >> 32, length.saturating_sub(32));
+            self.bits(value, length.min(32));
+        }
     }
 
     /// The `count` low bits of `value`, at most 56.
@@ -89,35 +98,29 @@ impl Writer {
     }
 }
 
-/// The order from 0 to 56 with the shortest code for all of `values`, and its length in bits.
-pub(crate) fn best_order(values: impl Iterator<Item = u64> + Clone) -> (u32, u64) {
-    let (mut sum, mut count, mut largest) = (0_u64, 0_u64, 0_u64);
+/// The order with the shortest code for all of `values`.
+pub(crate) fn best_order(values: impl Iterator<Item = u64> + Clone) -> u32 {
+    let (mut sum, mut count) = (0_u64, 0_u64);
     for value in values.clone() {
         sum = sum.saturating_add(value);
         count = count.saturating_add(1);
-        largest = largest.max(value);
     }
-    // Below this a code would be longer than the reader takes.
-    let least = bit_length(largest).saturating_sub(24);
     let mean = sum.checked_div(count).unwrap_or(0);
-    let around = bit_length(mean).clamp(least, MAX_ORDER);
-    (around.saturating_sub(2).max(least)..=around)
-        .map(|order| {
-            let bits = values.clone().map(|value| code_length(value, order));
-            (order, bits.fold(0, u64::saturating_add))
-        })
-        .min_by_key(|&(_, bits)| bits)
-        .unwrap_or((least, 0))
+    let around = bit_length(mean).min(MAX_ORDER);
+    let length = |order: &u32| {
+        let bits = values.clone().map(|value| code_length(value, *order));
+        bits.fold(0, u64::saturating_add)
+    };
+    (around.saturating_sub(2)..=around)
+        .min_by_key(length)
+        .unwrap_or(0)
 }
 
 fn code_length(value: u64, order: u32) -> u64 {
-    let behind = (value >> order).saturating_add(1).ilog2();
-    u64::from(
-        behind
-            .saturating_mul(2)
-            .saturating_add(1)
-            .saturating_add(order),
-    )
+    match value >> order {
+        quotient if quotient < u64::from(ESCAPE) => quotient + 1 + u64::from(order),
+        _ => u64::from(ESCAPE + 7 + bit_length(value)),
+    }
 }
 
 fn bit_length(value: u64) -> u32 {
@@ -197,30 +200,47 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads Exp-Golomb codes.
+/// Reads Rice codes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
-    /// The next bits, first at the top; zeros below.
+    /// The next bits, first at the top. What is below the `available` ones is either zero, or
+    /// what the next bytes will bring again.
     window: u64,
     available: u32,
 }
 
 impl BitReader<'_> {
-    /// The next number of order `order`.
+    /// The next number, of order `order`.
     #[inline]
-    pub(crate) fn exp_golomb(&mut self, order: u32) -> u64 {
+    pub(crate) fn rice(&mut self, order: u32) -> u64 {
+        // No code of an order up to 36 is longer than a window.
         self.refill();
-        let behind = self.window.leading_zeros().min(MAX_ORDER / 2 - 1);
-        self.skip(behind);
-        let quotient = self.take(behind.saturating_add(1)).saturating_sub(1);
+        let quotient = self.window.leading_zeros();
+        if quotient >= ESCAPE {
+            return self.escaped();
+        }
+        self.skip(quotient + 1);
         if order == 0 {
-            return quotient;
+            return u64::from(quotient);
         }
         if self.available < order {
             self.refill();
         }
-        (quotient << order) | self.take(order)
+        (u64::from(quotient) << order) | self.take(order)
+    }
+
+    #[cold]
+    fn escaped(&mut self) -> u64 {
+        self.skip(ESCAPE);
+        let length = self.take(7) as u32;
+        self.refill();
+        let high = match length.saturating_sub(32) {
+            0 => 0,
+            bits => self.take(bits.min(32)),
+        };
+        self.refill();
+        (high << 32) | self.take(length.clamp(1, 32))
     }
 
     /// The next `count` bits, from 1 to 56, of those in the window.
@@ -257,5 +277,64 @@ impl BitReader<'_> {
             self.window |= u64::from(byte) << 56_u32.saturating_sub(self.available);
             self.available = self.available.saturating_add(8);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number() -> impl Strategy<Value = u64> {
+        (0..=64_u32, any::<u64>()).prop_map(|(bits, n)| n.checked_shr(64 - bits).unwrap_or(0))
+    }
+
+    proptest! {
+        #[test]
+        fn codes_of_any_order_come_back(codes in prop::collection::vec((number(), 0..=40_u32), 0..200)) {
+            let mut writer = Writer::default();
+            codes.iter().for_each(|(value, order)| writer.rice(*value, *order));
+            let bytes = writer.finish();
+            let mut bits = Reader::new(&bytes).bits();
+            for (value, order) in codes {
+                prop_assert_eq!(bits.rice(order), value);
+            }
+        }
+
+        #[test]
+        fn numbers_come_back(numbers in prop::collection::vec((any::<u128>(), any::<i128>(), number(), any::<f64>()), 0..20)) {
+            let mut writer = Writer::default();
+            for (unsigned, signed, small, float) in &numbers {
+                writer.varint(*unsigned);
+                writer.signed(*signed);
+                writer.varint(u128::from(*small));
+                writer.f64(*float);
+            }
+            let bytes = writer.finish();
+            let mut reader = Reader::new(&bytes);
+            for (unsigned, signed, small, float) in numbers {
+                prop_assert_eq!(reader.varint(), unsigned);
+                prop_assert_eq!(reader.signed(), signed);
+                prop_assert_eq!(reader.u64(), small);
+                prop_assert_eq!(reader.f64().to_bits(), float.to_bits());
+            }
+            prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn the_chosen_order_is_near_the_best(values in prop::collection::vec(0..5_000_u64, 1..100)) {
+            let length = |order| values.iter().map(|value| code_length(*value, order)).sum::<u64>();
+            let best = (0..=MAX_ORDER).map(length).min().unwrap();
+            let chosen = length(best_order(values.iter().copied()));
+            prop_assert!(chosen <= best + best / 4, "{chosen} bits where {best} would do");
+        }
+    }
+
+    #[test]
+    fn after_the_end_there_are_zeros() {
+        let mut reader = Reader::new(&[]);
+        assert_eq!((reader.byte(), reader.u64(), reader.f64()), (0, 0, 0.0));
+        assert_eq!(reader.bits().rice(3), 0);
     }
 }

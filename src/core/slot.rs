@@ -49,16 +49,16 @@ impl Slot {
     }
 
     /// One slot for all of `slots`, which follow each other.
-    pub(crate) fn merged(slots: &[Arc<Self>]) -> Option<Self> {
-        let since = slots.first()?.since;
-        let until = slots.last()?.until;
+    pub(crate) fn merged(slots: &[Arc<Self>]) -> Self {
+        let since = slots.first().map_or(Timestamp::EPOCH, |slot| slot.since);
+        let until = slots.last().map_or(Timestamp::EPOCH, |slot| slot.until);
         let mut aggregates = BTreeMap::new();
         for slot in slots {
             for (id, packed) in slot.entries() {
                 merge_packed(&mut aggregates, id, packed);
             }
         }
-        Some(Self::new(since, until, &aggregates))
+        Self::new(since, until, &aggregates)
     }
 
     /// Where the slot begins; that moment is not in it.

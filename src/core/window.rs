@@ -28,8 +28,21 @@ pub enum Window {
 pub(crate) struct WindowConfig {
     /// For how long windows reach back.
     pub(crate) retention: Duration,
+    /// How many bytes the slots may take before they are made coarser.
+    pub(crate) max_bytes: usize,
     /// How many series are kept apart; what is beyond goes to one more for each metric.
     pub(crate) max_series: usize,
+}
+
+impl Default for WindowConfig {
+    /// A day in 3 MiB, and 10,000 series.
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(24 * 3600),
+            max_bytes: 3 << 20,
+            max_series: 10_000,
+        }
+    }
 }
 
 /// Keeps collections, in bounded memory.
@@ -56,7 +69,7 @@ impl Windows {
     pub(crate) fn new(config: WindowConfig) -> Self {
         Self {
             config,
-            ladder: Ladder::new(config.retention),
+            ladder: Ladder::new(config.retention, config.max_bytes),
             totals: TotalsRecorder::new(config.max_series),
         }
     }
@@ -95,7 +108,7 @@ impl Windows {
     /// What is kept now.
     pub(crate) fn history(&self) -> History {
         History {
-            slots: self.ladder.slots(),
+            slots: self.ladder.slots().into(),
             totals: self.totals.totals(),
             retention: self.config.retention,
         }
@@ -129,3 +142,8 @@ impl History {
         Some((slots.first()?.since(), slots.last()?.until()))
     }
 }
+
+#[cfg(test)]
+mod footprint;
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,6 @@ fn percent(part: u64, whole: u64) -> Option<f64> {
 fn average(sum: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
+
+#[cfg(test)]
+mod tests;
