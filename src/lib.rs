@@ -8,6 +8,8 @@ mod config;
 mod core;
 mod edge;
 mod error;
+#[cfg(feature = "server")]
+mod http;
 mod monitor;
 mod names;
 mod tick;
