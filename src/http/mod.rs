@@ -1,6 +1,7 @@
 //! The HTTP surface: what the routes answer, computed off the async workers, for whom.
 
 mod access;
+mod answer;
 mod exposition;
 mod problem;
 mod query;
@@ -11,14 +12,9 @@ mod stall;
 pub(crate) use access::{Access, Hosts, Token};
 pub(crate) use server::{Bounds, serve};
 
-use crate::{
-    core::{
-        views::{self, ViewError},
-        window::Window,
-    },
-    tick::Shared,
-};
+use crate::tick::Shared;
 use access::Guard;
+use answer::{Route, not_rendered};
 use axum::{
     Router,
     extract::State,
@@ -30,16 +26,12 @@ use axum::{
 use problem::Problem;
 use query::Asked;
 use seats::{Refused, Seats};
-use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// Answers that are computed at the same time.
 pub(crate) const AT_ONCE: usize = 2;
 /// Requests that wait for their turn or have it; what comes beyond is refused.
 const PLACES: usize = 64;
-/// What the real-time view covers unless it is told.
-const REAL_TIME: Duration = Duration::from_secs(5 * 60);
-
 /// The routes, in the order in which they are documented.
 const ROUTES: [(&str, Route); 6] = [
     ("/performance", Route::Report),
@@ -49,29 +41,6 @@ const ROUTES: [(&str, Route); 6] = [
     ("/performance/components", Route::Components),
     ("/metrics", Route::Metrics),
 ];
-
-/// What a route answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Report,
-    RealTime,
-    Providers,
-    Endpoints,
-    Components,
-    Metrics,
-}
-
-impl Route {
-    /// The query parameters that it takes.
-    const fn parameters(self) -> &'static [&'static str] {
-        match self {
-            Self::Report | Self::RealTime | Self::Components => &[query::WINDOW],
-            Self::Providers => &[query::WINDOW, query::PROVIDER],
-            Self::Endpoints => &[query::WINDOW, query::ENDPOINT],
-            Self::Metrics => &[],
-        }
-    }
-}
 
 /// Whose listener the routes are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +57,6 @@ pub(crate) struct Surface {
     registry: prometheus::Registry,
     access: Access,
     seats: Seats,
-}
-
-/// The body of a good answer.
-struct Rendered {
-    content_type: &'static str,
-    body: String,
 }
 
 impl Surface {
@@ -129,9 +92,7 @@ impl Surface {
         let surface = Arc::clone(&self);
         let rendered = self.seats.run(move || surface.render(route, &asked)).await;
         match rendered {
-            Ok(Ok(Rendered { content_type, body })) => {
-                ([(header::CONTENT_TYPE, content_type)], body).into_response()
-            }
+            Ok(Ok(body)) => ([(header::CONTENT_TYPE, route.content_type())], body).into_response(),
             Ok(Err(problem)) => problem.into_response(),
             Err(refused) => refusal(&refused).into_response(),
         }
@@ -139,40 +100,13 @@ impl Surface {
 
     /// Computes the answer. Blocks for up to 50 ms, and computes for longer than an async worker
     /// should.
-    fn render(&self, route: Route, asked: &Asked) -> Result<Rendered, Problem> {
+    fn render(&self, route: Route, asked: &Asked) -> Result<String, Problem> {
         let snapshot = self.shared.fresh();
-        let since_start = asked.window.map_or(Window::SinceStart, Window::Last);
-        let only = asked.only.as_deref();
         match route {
-            Route::Report => json(views::report(&snapshot, since_start)),
-            Route::RealTime => {
-                let longest = REAL_TIME.min(self.shared.config.retention);
-                let window = Window::Last(asked.window.unwrap_or(longest));
-                json(views::real_time(&snapshot, window))
+            Route::Metrics => {
+                exposition::render(self.registry.gather()).map_err(|_| not_rendered())
             }
-            Route::Providers => {
-                let known = || {
-                    let all = views::providers(&snapshot, since_start, None);
-                    all.map(|view| view.providers.into_keys().collect())
-                };
-                let view = views::providers(&snapshot, since_start, only);
-                view.map_err(|error| of_view(&error, known)).and_then(text)
-            }
-            Route::Endpoints => {
-                let known = || {
-                    let all = views::endpoints(&snapshot, since_start, None);
-                    all.map(|view| view.endpoints.into_keys().collect())
-                };
-                let view = views::endpoints(&snapshot, since_start, only);
-                view.map_err(|error| of_view(&error, known)).and_then(text)
-            }
-            Route::Components => json(views::components(&snapshot, since_start)),
-            Route::Metrics => exposition::render(self.registry.gather())
-                .map(|body| Rendered {
-                    content_type: exposition::CONTENT_TYPE,
-                    body,
-                })
-                .map_err(|_| not_rendered()),
+            _ => answer::view(route, asked, &snapshot),
         }
     }
 }
@@ -247,37 +181,6 @@ async fn method_not_allowed() -> Problem {
         .allowed(["GET", "HEAD"])
 }
 
-fn json<T: Serialize>(view: Result<T, ViewError>) -> Result<Rendered, Problem> {
-    view.map_err(|error| of_view(&error, || Ok(Vec::new())))
-        .and_then(text)
-}
-
-fn text<T: Serialize>(view: T) -> Result<Rendered, Problem> {
-    let body = serde_json::to_string(&view).map_err(|_| not_rendered())?;
-    Ok(Rendered {
-        content_type: "application/json",
-        body,
-    })
-}
-
-/// Names in an error are no more than these.
-const NAMES: usize = 50;
-
-fn of_view(error: &ViewError, known: impl FnOnce() -> Result<Vec<String>, ViewError>) -> Problem {
-    let detail = format!("Not answered: {error}.");
-    let field = match error {
-        ViewError::UnknownProvider => query::PROVIDER,
-        ViewError::UnknownEndpoint => query::ENDPOINT,
-        ViewError::WindowTooLong { .. } | ViewError::WindowEmpty => {
-            return Problem::new(StatusCode::BAD_REQUEST, detail).field(query::WINDOW);
-        }
-    };
-    let known = known().unwrap_or_default();
-    Problem::new(StatusCode::NOT_FOUND, detail)
-        .field(field)
-        .allowed(known.into_iter().take(NAMES))
-}
-
 fn refusal(refused: &Refused) -> Problem {
     match refused {
         Refused::Full => Problem::new(
@@ -292,11 +195,4 @@ fn refusal(refused: &Refused) -> Problem {
         .header(header::RETRY_AFTER, "1"),
         Refused::Panicked => not_rendered(),
     }
-}
-
-fn not_rendered() -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "The answer could not be rendered.",
-    )
 }

@@ -104,3 +104,187 @@ async fn connection(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, routing::get};
+    use std::net::SocketAddr;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::{Notify, oneshot},
+        task::JoinHandle,
+    };
+
+    /// No more patient than it has to be where it is waited for, and for ever where it is not.
+    const BOUNDS: Bounds = Bounds {
+        connections: 8,
+        head: Duration::from_secs(3_600),
+        stall: Duration::from_secs(3_600),
+        grace: Duration::from_secs(3_600),
+    };
+    const SOON: Duration = Duration::from_millis(10);
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    struct Served {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<()>,
+    }
+
+    async fn served(router: Router, bounds: Bounds) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move { drop(stopped.await) };
+        let task = tokio::spawn(serve(listener, router, stopped, bounds));
+        Served {
+            address,
+            stop,
+            task,
+        }
+    }
+
+    fn ok() -> Router {
+        Router::new().route("/", get(|| async { "ok" }))
+    }
+
+    async fn connect(served: &Served, send: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(send).await.unwrap();
+        stream
+    }
+
+    /// The first answer's head and body, as far as they come with the last byte `until`.
+    async fn read_until(stream: &mut TcpStream, until: &str) -> String {
+        let mut text = String::new();
+        while !text.ends_with(until) {
+            let mut byte = [0];
+            if stream.read_exact(&mut byte).await.is_err() {
+                break;
+            }
+            text.push(char::from(byte[0]));
+        }
+        text
+    }
+
+    /// Whether the other side closes without another byte.
+    async fn is_closed(stream: &mut TcpStream) -> bool {
+        !matches!(stream.read(&mut [0; 1]).await, Ok(1))
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_is_not_waited_for() {
+        let served = served(
+            ok(),
+            Bounds {
+                head: SOON,
+                ..BOUNDS
+            },
+        )
+        .await;
+        for begun in ["", "GET / HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+            let mut slow = connect(&served, begun.as_bytes()).await;
+            assert!(is_closed(&mut slow).await, "{begun}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_long_is_refused() {
+        let served = served(ok(), BOUNDS).await;
+        let long = format!("GET / HTTP/1.1\r\nx: {}", "x".repeat(2 * HEAD));
+        let mut stream = connect(&served, long.as_bytes()).await;
+        let answer = read_until(&mut stream, "\r\n").await;
+        assert!(answer.is_empty() || answer.contains(" 431 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn beyond_its_bound_a_connection_is_closed_at_once() {
+        let bounds = Bounds {
+            connections: 1,
+            ..BOUNDS
+        };
+        let served = served(ok(), bounds).await;
+        let mut first = connect(&served, ASK).await;
+        assert!(read_until(&mut first, "ok").await.contains("200 OK"));
+        let mut second = TcpStream::connect(served.address).await.unwrap();
+        assert!(is_closed(&mut second).await);
+        first.write_all(ASK).await.unwrap();
+        assert!(read_until(&mut first, "ok").await.contains("200 OK"));
+        drop(first);
+        // Free again as soon as the server has seen that.
+        loop {
+            let mut third = TcpStream::connect(served.address).await.unwrap();
+            third.write_all(ASK).await.ok();
+            if read_until(&mut third, "ok").await.contains("200 OK") {
+                break;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_on_is_given_up() {
+        let much = || async { Body::from(vec![b'x'; 64 << 20]) };
+        let router = ok().route("/much", get(much));
+        let bounds = Bounds {
+            connections: 1,
+            stall: SOON,
+            ..BOUNDS
+        };
+        let served = served(router, bounds).await;
+        let ask = b"GET /much HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut stalled = connect(&served, ask).await;
+        assert!(read_until(&mut stalled, "\r\n").await.contains("200 OK"));
+        // The only place is taken until the server gives up.
+        loop {
+            let mut next = TcpStream::connect(served.address).await.unwrap();
+            next.write_all(ASK).await.ok();
+            if read_until(&mut next, "ok").await.contains("200 OK") {
+                break;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_being_answered_is_ended_before_it_stops() {
+        let (begun, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, finishes) = (Arc::clone(&begun), Arc::clone(&finish));
+        let slow = move || async move {
+            begins.notify_one();
+            finishes.notified().await;
+            "done"
+        };
+        let served = served(ok().route("/slow", get(slow)), BOUNDS).await;
+        let mut idle = connect(&served, ASK).await;
+        assert!(read_until(&mut idle, "ok").await.contains("200 OK"));
+        let mut busy = connect(&served, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        begun.notified().await;
+        served.stop.send(()).unwrap();
+        assert!(is_closed(&mut idle).await, "nothing is lost by closing it");
+        assert!(TcpStream::connect(served.address).await.is_err());
+        assert!(!served.task.is_finished());
+        finish.notify_one();
+        assert!(read_until(&mut busy, "done").await.contains("200 OK"));
+        served.task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn it_stops_without_those_who_take_too_long() {
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
+        let never = move || async move {
+            begins.notify_one();
+            std::future::pending::<&str>().await
+        };
+        let bounds = Bounds {
+            grace: SOON,
+            ..BOUNDS
+        };
+        let served = served(ok().route("/never", get(never)), bounds).await;
+        let mut busy = connect(&served, b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        begun.notified().await;
+        served.stop.send(()).unwrap();
+        served.task.await.unwrap();
+        assert!(is_closed(&mut busy).await);
+    }
+}
