@@ -13,7 +13,8 @@ pub(crate) struct Problem {
     detail: String,
     field: Option<String>,
     allowed: Option<Vec<String>>,
-    header: Option<(HeaderName, &'static str)>,
+    /// Boxed, since few have one and all are returned by value.
+    header: Option<Box<(HeaderName, &'static str)>>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +54,7 @@ impl Problem {
 
     /// A header that this kind of error has to carry.
     pub(crate) fn header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -75,7 +76,8 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (self.status, content_type, self.body()).into_response();
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             let headers = response.headers_mut();
             headers.insert(name, HeaderValue::from_static(value));
         }
