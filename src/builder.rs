@@ -21,6 +21,8 @@ use std::{net::SocketAddr, time::Duration};
 pub struct MonitorBuilder {
     pub(crate) config: Config,
     pub(crate) listen: Option<SocketAddr>,
+    #[cfg(feature = "server")]
+    pub(crate) access: crate::http::Access,
     pub(crate) observer: Option<Observer>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) otlp_protocol: Option<OtlpProtocol>,
@@ -140,9 +142,36 @@ impl MonitorBuilder {
 
     /// Serves the routes and `/metrics` on a listener and a thread of the monitor's own. Port 0
     /// takes any free port: [`PerformanceMonitor::local_addr`] tells which.
+    ///
+    /// At most 256 clients at once; one that does not send the head of a request within 75 s, or
+    /// does not read on for 30 s, is disconnected.
     #[cfg(feature = "server")]
     pub const fn serve(mut self, address: SocketAddr) -> Self {
         self.listen = Some(address);
+        self
+    }
+
+    /// Asks for `Authorization: Bearer <token>` on every route, `/metrics` included, on the
+    /// monitor's own listener and on a merged router. Without a token, who reaches the listener
+    /// may read.
+    #[cfg(feature = "server")]
+    pub fn read_token(mut self, token: impl Into<String>) -> Self {
+        self.access.token = Some(crate::http::Token::new(token));
+        self
+    }
+
+    /// Names under which the routes may be addressed, such as `monitor.internal:9464`; without a
+    /// port, on any. `/metrics` answers under every name.
+    ///
+    /// On its own loopback listener the monitor takes `localhost`, `127.0.0.1` and `[::1]` with
+    /// its port in any case, and other names only from here: so that no web page can read it by
+    /// having a name of its own lead to it. If somebody reaches it through a forwarded port,
+    /// `localhost` without a port is the name to give. Elsewhere, any name will do until there are
+    /// some here.
+    #[cfg(feature = "server")]
+    pub fn allowed_hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        let hosts = hosts.into_iter().map(Into::into);
+        self.access.allowed_hosts.extend(hosts);
         self
     }
 
@@ -241,6 +270,8 @@ impl MonitorBuilder {
     }
 
     fn check(&self) -> Result<(), BuildError> {
+        #[cfg(feature = "server")]
+        self.access.check()?;
         let interval = self.config.collection_interval;
         let retention = self.config.retention;
         let hour = Duration::from_secs(3_600);

@@ -9,6 +9,8 @@ mod core;
 mod edge;
 mod error;
 mod event_type;
+#[cfg(feature = "server")]
+mod http;
 mod monitor;
 mod names;
 mod tick;

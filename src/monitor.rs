@@ -2,6 +2,7 @@
 
 #[cfg(feature = "server")]
 use crate::edge::http_layer::HttpLayer;
+use crate::http;
 use crate::{
     builder::MonitorBuilder,
     clock::Clock,
@@ -59,6 +60,8 @@ struct Inner {
     owns_tracer_provider: bool,
     sampling: TraceSampling,
     registry: prometheus::Registry,
+    #[cfg(feature = "server")]
+    surface: Arc<http::Surface>,
     io: Mutex<Option<Io>>,
     local_addr: Option<SocketAddr>,
 }
@@ -66,7 +69,8 @@ struct Inner {
 /// The thread that serves the listener and drives the exporter's connections.
 struct Io {
     stop: tokio::sync::oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
+    /// Disconnected when the thread has ended.
+    ended: mpsc::Receiver<()>,
 }
 
 impl PerformanceMonitor {
@@ -85,9 +89,10 @@ impl PerformanceMonitor {
         let sampling = builder.sampling.or(environment.sampling);
         let sampling = sampling.unwrap_or(TraceSampling::ParentBasedRatio(1.0));
 
-        let listener = builder.listen.map(bind).transpose()?;
-        let local_addr = listener.as_ref().and_then(|l| l.local_addr().ok());
         let runtime = runtime()?;
+        let listener = builder.listen.map(|address| bind(address, &runtime));
+        let listener = listener.transpose()?;
+        let local_addr = listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let mut config = builder.config;
         config.disabled = environment.disabled;
@@ -113,6 +118,7 @@ impl PerformanceMonitor {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let recorder = Arc::new(Recorder::new(Clock::start(), cores, &config));
         let instruments = Instruments::new(&meter_provider.meter(names::SCOPE), &recorder);
+        instruments.expect_costs(&config.providers);
         let counter = Arc::new(Counter::new(
             instruments,
             RecentEvents::new(config.recent_events, config.event_filter),
@@ -134,7 +140,12 @@ impl PerformanceMonitor {
 
         let ticking = Arc::clone(&shared);
         spawn("aimux-tick", move || ticking.run())?;
-        let io = start_io(runtime, listener, &shared, &registry);
+        #[cfg(feature = "server")]
+        let surface = http::Surface::new(Arc::clone(&shared), registry.clone(), builder.access);
+        #[cfg(feature = "server")]
+        let io = start_io(runtime, |stopped| serve(&surface, listener, stopped));
+        #[cfg(not(feature = "server"))]
+        let io = start_io(runtime, |stopped| async move { drop(stopped.await) });
         let io = io.inspect_err(|_| shared.stop())?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -145,6 +156,8 @@ impl PerformanceMonitor {
                 owns_tracer_provider,
                 sampling,
                 registry,
+                #[cfg(feature = "server")]
+                surface,
                 io: Mutex::new(Some(io)),
                 local_addr,
             }),
@@ -200,6 +213,22 @@ impl PerformanceMonitor {
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.inner.local_addr
+    }
+
+    /// The routes under `/performance` and `/metrics`, to merge into your own app or to nest in it.
+    ///
+    /// They answer on your listener, and on your runtime's blocking threads: never on an async
+    /// worker, and no more than two at a time. Whoever reaches your listener can read them, unless
+    /// you set a [`read_token`](MonitorBuilder::read_token); the `Host` header is checked against
+    /// [`allowed_hosts`](MonitorBuilder::allowed_hosts), if you set any. Like every merge of
+    /// routers, it panics if your app has one of these paths already: nest it then.
+    ///
+    /// Once the monitor is shut down, the routes go on answering with what was measured last.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn router(&self) -> axum::Router {
+        let surface = &self.inner.surface;
+        http::router(surface, surface.merged_hosts(), http::Place::Merged)
     }
 
     /// What each provider did over `window`.
@@ -351,7 +380,12 @@ impl PerformanceMonitor {
             return Err(late("the last collection"));
         }
         let flushed = inner.flush(end.since(clock.now()));
-        inner.stop_io();
+        let ended = inner.stop_io();
+        if let Some(ended) = ended {
+            // Until the port is free and the answers begun are sent. Nothing is lost if this takes
+            // longer than there is time.
+            ended.recv_timeout(end.since(clock.now())).ok();
+        }
         match flushed {
             None => Err(late("the exporter")),
             Some(Err(error)) => Err(ShutdownError::Flush(error)),
@@ -395,16 +429,15 @@ impl Inner {
         is_done.recv_timeout(wait).ok()
     }
 
-    fn stop_io(&self) {
+    /// Tells the thread to end; what is returned is disconnected when it has.
+    fn stop_io(&self) -> Option<mpsc::Receiver<()>> {
         let io = self
             .io
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(io) = io {
-            io.stop.send(()).ok();
-            drop(io.thread);
-        }
+            .take()?;
+        io.stop.send(()).ok();
+        Some(io.ended)
     }
 }
 
@@ -471,11 +504,15 @@ fn resource(service_name: Option<&str>) -> Resource {
     .build()
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BuildError> {
+fn bind(
+    address: SocketAddr,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<tokio::net::TcpListener, BuildError> {
+    let _in_runtime = runtime.enter();
     let listen = || {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(listener)
+        tokio::net::TcpListener::from_std(listener)
     };
     listen().map_err(|source| BuildError::Listen { address, source })
 }
@@ -483,28 +520,52 @@ fn bind(address: SocketAddr) -> Result<std::net::TcpListener, BuildError> {
 fn runtime() -> Result<tokio::runtime::Runtime, BuildError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(1)
+        // Two that answer, and two for the look-ups of an exporter's addresses.
+        .max_blocking_threads(4)
         .thread_name("aimux-answer")
         .build()
         .map_err(BuildError::Thread)
 }
 
-fn start_io(
+/// Starts the thread that runs `body` until it ends, once it is told to stop.
+fn start_io<F>(
     runtime: tokio::runtime::Runtime,
-    listener: Option<std::net::TcpListener>,
-    shared: &Arc<Shared>,
-    registry: &prometheus::Registry,
-) -> Result<Io, BuildError> {
+    body: impl FnOnce(tokio::sync::oneshot::Receiver<()>) -> F,
+) -> Result<Io, BuildError>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let serving = listener.map(|listener| (listener, Arc::clone(shared), registry.clone()));
-    let thread = spawn("aimux-io", move || {
-        runtime.block_on(async move {
-            let _serving = serving;
-            stopped.await.ok();
-        });
+    let (ends, ended) = mpsc::channel();
+    let body = body(stopped);
+    spawn("aimux-io", move || {
+        let _ends: mpsc::Sender<()> = ends;
+        runtime.block_on(body);
         runtime.shutdown_background();
     })?;
-    Ok(Io { stop, thread })
+    Ok(Io { stop, ended })
+}
+
+/// Serves the routes on `listener`, if there is one, until `stopped`.
+#[cfg(feature = "server")]
+fn serve(
+    surface: &Arc<http::Surface>,
+    listener: Option<tokio::net::TcpListener>,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let serving = listener.and_then(|listener| {
+        let hosts = surface.own_hosts(listener.local_addr().ok()?);
+        Some((listener, http::router(surface, hosts, http::Place::Own)))
+    });
+    let stopped = async move { drop(stopped.await) };
+    async move {
+        match serving {
+            None => stopped.await,
+            Some((listener, router)) => {
+                http::serve(listener, router, stopped, http::Bounds::default()).await;
+            }
+        }
+    }
 }
 
 /// A thread of the monitor's own.

@@ -40,9 +40,6 @@ const NEVER_ENDED: Duration = Duration::from_secs(3_600);
 /// Recent events in one snapshot.
 const RECENT: usize = 100;
 
-/// Series that the windows keep apart.
-const MAX_SERIES: usize = 8_000;
-
 /// A host's closure that is shown every event.
 pub(crate) type Observer = Box<dyn Fn(&PerformanceEvent) + Send + Sync>;
 
@@ -223,7 +220,7 @@ impl Shared {
         let interval = self.config.collection_interval;
         let mut windows = Windows::new(WindowConfig {
             retention: self.config.retention,
-            max_series: MAX_SERIES,
+            ..WindowConfig::default()
         });
         let mut process = Process::new();
         let mut spare = Vec::new();

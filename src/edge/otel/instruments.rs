@@ -30,6 +30,15 @@ use std::{
 /// Series of one kind at the most; what comes later shares a series.
 const MAX_SERIES: usize = 1_500;
 
+/// Descriptions that the series which have no value yet are shown with, too.
+pub(super) const ATTEMPT_DURATION: &str = "Duration of one call to one provider and model";
+/// See [`ATTEMPT_DURATION`].
+pub(super) const TOKEN_USAGE: &str = "Tokens used by one call";
+/// See [`ATTEMPT_DURATION`].
+pub(super) const REQUEST_DURATION: &str = "Duration of what the gateway's client asked for";
+/// What an attempt does, unless it says something else.
+pub(super) const USUAL_OPERATION: &str = "chat";
+
 /// The bound of each kind of series, with room for the shared ones, is below the SDK's.
 const _: () = assert!(MAX_SERIES * 2 < CARDINALITY_LIMIT);
 
@@ -133,6 +142,22 @@ impl Instruments {
             components: SeriesMap::default(),
             costs,
             figures,
+        }
+    }
+
+    /// Shows a cost of zero for what is configured, until there is one.
+    pub(crate) fn expect_costs(&self, providers: &[(String, Vec<String>)]) {
+        for (provider, model) in providers
+            .iter()
+            .flat_map(|(p, ms)| ms.iter().map(move |m| (p, m)))
+        {
+            let key = AttemptKey {
+                provider: self.labels.providers.label(provider),
+                model: self.labels.models.label(model),
+                operation: Label::NONE,
+                error: None,
+            };
+            self.costs.entry(key, &self.labels);
         }
     }
 
@@ -339,23 +364,13 @@ impl Meters {
             counter.with_description(description).build()
         };
         Self {
-            attempt_duration: seconds(
-                names::GEN_AI_OPERATION_DURATION,
-                "Duration of one call to one provider and model",
-            ),
+            attempt_duration: seconds(names::GEN_AI_OPERATION_DURATION, ATTEMPT_DURATION),
             time_to_first_chunk: seconds(
                 names::GEN_AI_TIME_TO_FIRST_CHUNK,
                 "Time from the start of a call to its first chunk",
             ),
-            token_usage: amounts(
-                names::GEN_AI_TOKEN_USAGE,
-                "{token}",
-                "Tokens used by one call",
-            ),
-            request_duration: seconds(
-                names::HTTP_SERVER_REQUEST_DURATION,
-                "Duration of what the gateway's client asked for",
-            ),
+            token_usage: amounts(names::GEN_AI_TOKEN_USAGE, "{token}", TOKEN_USAGE),
+            request_duration: seconds(names::HTTP_SERVER_REQUEST_DURATION, REQUEST_DURATION),
             request_size: amounts(
                 names::HTTP_SERVER_REQUEST_BODY_SIZE,
                 "By",
@@ -396,7 +411,7 @@ impl AttemptKey {
                 &labels.operations,
                 self.operation,
             )
-            .or_else(|| Some(KeyValue::new(names::GEN_AI_OPERATION_NAME, "chat"))),
+            .or_else(|| Some(KeyValue::new(names::GEN_AI_OPERATION_NAME, USUAL_OPERATION))),
             attribute(
                 names::GEN_AI_PROVIDER_NAME,
                 &labels.providers,

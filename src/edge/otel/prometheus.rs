@@ -1,10 +1,13 @@
 //! Prometheus: classic buckets for the exponential histograms, which `opentelemetry-prometheus`
 //! leaves out, in the same registry.
 
+use super::instruments;
 use crate::{
     core::{
+        histogram::ExponentialHistogram,
         labels::is_unprintable,
-        snapshot::{ExponentialTotal, Snapshot},
+        series::{Labels, SeriesKey},
+        snapshot::Snapshot,
     },
     names,
 };
@@ -12,7 +15,10 @@ use prometheus::{
     core::{Collector, Desc},
     proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 /// Boundaries for the duration of calls to providers, in seconds: those that the GenAI conventions
 /// advise, 0.01 · 2ⁿ up to 81.92, and three more, so that a slow model is not all in `+Inf`.
@@ -68,31 +74,158 @@ impl Collector for ClassicBuckets {
         let snapshot = (self.latest)();
         let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
         for total in snapshot.exponential_totals() {
-            let unit = total.info.map_or("", |info| &*info.unit);
-            let name = exposed_name(&total.key.metric, unit);
-            let family = families.entry(name).or_insert_with_key(|name| {
-                let mut family = MetricFamily::default();
-                family.set_name(name.clone());
-                family.set_help(
-                    total
-                        .info
-                        .map_or_else(String::new, |i| shown(&i.description)),
-                );
-                family.set_field_type(MetricType::HISTOGRAM);
-                family
-            });
-            family.mut_metric().push(rendered(&total));
+            let (unit, description) = total
+                .info
+                .map_or(("", ""), |info| (&*info.unit, &*info.description));
+            let family = family(&mut families, &total.key.metric, unit, description);
+            family
+                .mut_metric()
+                .push(rendered(total.key, &total.histogram));
+        }
+        for zero in zeros(&snapshot) {
+            let family = family(&mut families, &zero.key.metric, zero.unit, zero.description);
+            let empty = ExponentialHistogram::default();
+            family.mut_metric().push(rendered(&zero.key, &empty));
         }
         families.into_values().collect()
     }
 }
 
-fn rendered(total: &ExponentialTotal<'_>) -> Metric {
-    let boundaries = boundaries(&total.key.metric);
+/// A series that is configured and has no value yet.
+struct Zero {
+    key: SeriesKey,
+    unit: &'static str,
+    description: &'static str,
+}
+
+/// The configured providers with their models, and endpoints, that nothing was recorded for: a
+/// dashboard and an alert see them from the start. An attempt's has the labels that its first
+/// success will have, and so counts on from zero.
+fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
+    let recorded = Recorded::of(snapshot);
+    let mut zeros = Vec::new();
+    let mut add = |metric, unit, description, labels: Vec<(&str, &Arc<str>)>| {
+        let usual = (metric != names::HTTP_SERVER_REQUEST_DURATION).then(|| {
+            (
+                Arc::from(names::GEN_AI_OPERATION_NAME),
+                Arc::from(instruments::USUAL_OPERATION),
+            )
+        });
+        let labels = labels
+            .into_iter()
+            .map(|(name, value)| (Arc::from(name), Arc::clone(value)));
+        zeros.push(Zero {
+            key: SeriesKey {
+                scope: Arc::from(names::SCOPE),
+                metric: Arc::from(metric),
+                labels: Labels::new(labels.chain(usual)),
+            },
+            unit,
+            description,
+        });
+    };
+    let token_types = [names::TOKEN_INPUT, names::TOKEN_OUTPUT].map(Arc::<str>::from);
+    for (provider, models) in &snapshot.configured.providers {
+        // Without a model of its own it is shown once.
+        let models = models
+            .iter()
+            .map(Some)
+            .chain(models.is_empty().then_some(None));
+        for model in models {
+            let name = model.map(|model| &**model);
+            let mut who = vec![(names::GEN_AI_PROVIDER_NAME, provider)];
+            who.extend(model.map(|model| (names::GEN_AI_REQUEST_MODEL, model)));
+            if !recorded.attempts.contains(&(&**provider, name)) {
+                let description = instruments::ATTEMPT_DURATION;
+                add(
+                    names::GEN_AI_OPERATION_DURATION,
+                    "s",
+                    description,
+                    who.clone(),
+                );
+            }
+            for token_type in &token_types {
+                if !recorded
+                    .tokens
+                    .contains(&(&**provider, name, &**token_type))
+                {
+                    let description = instruments::TOKEN_USAGE;
+                    let mut labels = who.clone();
+                    labels.push((names::GEN_AI_TOKEN_TYPE, token_type));
+                    add(names::GEN_AI_TOKEN_USAGE, "{token}", description, labels);
+                }
+            }
+        }
+    }
+    for endpoint in &snapshot.configured.endpoints {
+        if !recorded.endpoints.contains(&**endpoint) {
+            let description = instruments::REQUEST_DURATION;
+            let route = vec![(names::HTTP_ROUTE, endpoint)];
+            add(names::HTTP_SERVER_REQUEST_DURATION, "s", description, route);
+        }
+    }
+    zeros
+}
+
+/// What has series, by whatever scope. A provider counts with each of its models, and without.
+#[derive(Default)]
+struct Recorded<'s> {
+    attempts: HashSet<(&'s str, Option<&'s str>)>,
+    tokens: HashSet<(&'s str, Option<&'s str>, &'s str)>,
+    endpoints: HashSet<&'s str>,
+}
+
+impl<'s> Recorded<'s> {
+    fn of(snapshot: &'s Snapshot) -> Self {
+        let mut recorded = Self::default();
+        for total in snapshot.history.totals.series.iter() {
+            let key = total.key();
+            let label = |name| key.labels.get(name);
+            let provider = label(names::GEN_AI_PROVIDER_NAME).unwrap_or_default();
+            let models = [None, label(names::GEN_AI_REQUEST_MODEL)];
+            match &*key.metric {
+                names::GEN_AI_OPERATION_DURATION => {
+                    recorded
+                        .attempts
+                        .extend(models.map(|model| (provider, model)));
+                }
+                names::GEN_AI_TOKEN_USAGE => {
+                    let token_type = label(names::GEN_AI_TOKEN_TYPE).unwrap_or_default();
+                    let models = models.map(|model| (provider, model, token_type));
+                    recorded.tokens.extend(models);
+                }
+                names::HTTP_SERVER_REQUEST_DURATION => {
+                    recorded.endpoints.extend(label(names::HTTP_ROUTE));
+                }
+                _ => {}
+            }
+        }
+        recorded
+    }
+}
+
+fn family<'f>(
+    families: &'f mut BTreeMap<String, MetricFamily>,
+    metric: &str,
+    unit: &str,
+    description: &str,
+) -> &'f mut MetricFamily {
+    let name = exposed_name(metric, unit);
+    families.entry(name).or_insert_with_key(|name| {
+        let mut family = MetricFamily::default();
+        family.set_name(name.clone());
+        family.set_help(shown(description));
+        family.set_field_type(MetricType::HISTOGRAM);
+        family
+    })
+}
+
+fn rendered(key: &SeriesKey, distribution: &ExponentialHistogram) -> Metric {
+    let boundaries = boundaries(&key.metric);
     let mut histogram = Histogram::default();
-    histogram.set_sample_count(total.histogram.count());
-    histogram.set_sample_sum(total.histogram.sum());
-    let cumulative = total.histogram.cumulative(boundaries);
+    histogram.set_sample_count(distribution.count());
+    histogram.set_sample_sum(distribution.sum());
+    let cumulative = distribution.cumulative(boundaries);
     let buckets = boundaries.iter().zip(cumulative).map(|(bound, count)| {
         let mut bucket = Bucket::default();
         bucket.set_upper_bound(*bound);
@@ -102,9 +235,9 @@ fn rendered(total: &ExponentialTotal<'_>) -> Metric {
     histogram.set_bucket(buckets.collect());
 
     let mut labels: BTreeMap<String, String> = BTreeMap::new();
-    labels.insert("otel_scope_name".to_owned(), shown(&total.key.scope));
-    for (key, value) in total.key.labels.iter() {
-        labels.insert(sanitised(key), shown(value));
+    labels.insert("otel_scope_name".to_owned(), shown(&key.scope));
+    for (name, value) in key.labels.iter() {
+        labels.insert(sanitised(name), shown(value));
     }
     let mut metric = Metric::default();
     metric.set_histogram(histogram);
@@ -144,7 +277,7 @@ fn exposed_name(metric: &str, unit: &str) -> String {
 }
 
 /// A name of letters, digits and underscores that Prometheus takes.
-fn sanitised(name: &str) -> String {
+pub(crate) fn sanitised(name: &str) -> String {
     let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let name: String = name.chars().map(clean).collect();
     match name.chars().next() {
