@@ -13,18 +13,18 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A running gateway; ended when dropped.
-pub struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
     lines: mpsc::Receiver<String>,
     /// Where its summary goes.
     summary: PathBuf,
-    pub url: String,
-    pub monitor: String,
+    pub(crate) url: String,
+    pub(crate) monitor: String,
 }
 
 impl Gateway {
     /// Starts the gateway on free ports and waits until it tells its addresses.
-    pub fn start(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let summary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
         std::fs::remove_file(&summary).ok();
         let mut child = Command::new(executable())
@@ -58,19 +58,19 @@ impl Gateway {
     }
 
     /// Waits until the traffic has ended and the summary is written; the summary.
-    pub fn summary(&self) -> Value {
+    pub(crate) fn summary(&self) -> Value {
         self.wait_for(|line| line.starts_with("summary"));
         serde_json::from_slice(&std::fs::read(&self.summary).unwrap()).unwrap()
     }
 
     /// Ends it as Ctrl-C does.
-    pub fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-INT", &id]).status().unwrap();
     }
 
     /// Waits until it has ended, in an orderly way.
-    pub fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.interrupt();
         assert!(self.child.wait().unwrap().success());
     }
@@ -108,12 +108,12 @@ fn executable() -> PathBuf {
     profile.join("examples").join("gateway")
 }
 
-pub async fn get(url: &str) -> String {
+pub(crate) async fn get(url: &str) -> String {
     let response = reqwest::get(url).await.unwrap();
     assert!(response.status().is_success(), "{url}: {}", response.status());
     response.text().await.unwrap()
 }
 
-pub async fn get_json(url: &str) -> Value {
+pub(crate) async fn get_json(url: &str) -> Value {
     serde_json::from_str(&get(url).await).unwrap()
 }

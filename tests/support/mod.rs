@@ -2,4 +2,4 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub mod otlp;
+pub(crate) mod otlp;

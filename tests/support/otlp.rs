@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 /// Listens on loopback until it is dropped with its runtime.
 #[derive(Clone, Default)]
-pub struct Receiver(Arc<Mutex<Received>>);
+pub(crate) struct Receiver(Arc<Mutex<Received>>);
 
 #[derive(Default)]
 struct Received {
@@ -38,16 +38,16 @@ struct Received {
 
 /// What one series came to.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Point {
-    pub count: u64,
-    pub sum: f64,
+pub(crate) struct Point {
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
     /// Scale, offset and counts, of an exponential histogram.
-    pub buckets: Option<(i32, i32, Vec<u64>)>,
+    pub(crate) buckets: Option<(i32, i32, Vec<u64>)>,
 }
 
 impl Receiver {
     /// Starts to listen for gRPC.
-    pub async fn grpc() -> (Self, SocketAddr) {
+    pub(crate) async fn grpc() -> (Self, SocketAddr) {
         let receiver = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ impl Receiver {
     }
 
     /// Starts to listen for protobuf over HTTP.
-    pub async fn http() -> (Self, SocketAddr) {
+    pub(crate) async fn http() -> (Self, SocketAddr) {
         use axum::{Router, body::Bytes, routing::post};
         let receiver = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,7 +83,7 @@ impl Receiver {
     }
 
     /// The last points of `metric`, by attributes, written as `key=value` and sorted.
-    pub fn points(&self, metric: &str) -> BTreeMap<String, Point> {
+    pub(crate) fn points(&self, metric: &str) -> BTreeMap<String, Point> {
         let received = self.0.lock().unwrap();
         let of = received
             .points
@@ -94,7 +94,7 @@ impl Receiver {
     }
 
     /// The sum of the counts of `metric` over the series whose attributes contain all of `with`.
-    pub fn count(&self, metric: &str, with: &[&str]) -> u64 {
+    pub(crate) fn count(&self, metric: &str, with: &[&str]) -> u64 {
         let points = self.points(metric);
         let of = points.iter().filter(|(attributes, _)| {
             with.iter()
@@ -103,11 +103,11 @@ impl Receiver {
         of.map(|(_, point)| point.count).sum()
     }
 
-    pub fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         self.0.lock().unwrap().spans.clone()
     }
 
-    pub fn pushes(&self) -> usize {
+    pub(crate) fn pushes(&self) -> usize {
         self.0.lock().unwrap().pushes
     }
 
@@ -185,7 +185,7 @@ fn points_of(metric: Metric) -> Vec<(String, Point)> {
 }
 
 /// Attributes as one sorted line.
-pub fn spelled(attributes: &[KeyValue]) -> String {
+pub(crate) fn spelled(attributes: &[KeyValue]) -> String {
     let mut pairs: Vec<String> = attributes
         .iter()
         .map(|pair| {
