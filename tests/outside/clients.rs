@@ -29,7 +29,11 @@ async fn the_official_clients_count_what_the_views_show() {
     for (endpoint, counted) in counted.as_object().unwrap() {
         let stats = &view["endpoints"][endpoint]["stats"];
         let shown = |field: &str| stats[field].as_u64().unwrap();
-        assert_eq!(shown("total_operations"), counted["sent"].as_u64().unwrap(), "{endpoint}");
+        assert_eq!(
+            shown("total_operations"),
+            counted["sent"].as_u64().unwrap(),
+            "{endpoint}"
+        );
         assert_eq!(
             shown("successful_operations"),
             counted["succeeded"].as_u64().unwrap(),

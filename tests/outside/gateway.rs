@@ -78,13 +78,18 @@ impl Gateway {
     /// A line that begins with `what` and holds a URL.
     fn wait_for_url(&self, what: &str) -> String {
         let line = self.wait_for(|line| line.starts_with(what) && line.contains("http://"));
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"));
         url.unwrap().trim_end_matches('/').to_owned()
     }
 
     fn wait_for(&self, is_it: impl Fn(&str) -> bool) -> String {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("the gateway ended too early");
+            let line = self
+                .lines
+                .recv_timeout(PATIENCE)
+                .expect("the gateway ended too early");
             if is_it(line.trim_start()) {
                 return line.trim_start().to_owned();
             }
@@ -110,7 +115,11 @@ fn executable() -> PathBuf {
 
 pub(crate) async fn get(url: &str) -> String {
     let response = reqwest::get(url).await.unwrap();
-    assert!(response.status().is_success(), "{url}: {}", response.status());
+    assert!(
+        response.status().is_success(),
+        "{url}: {}",
+        response.status()
+    );
     response.text().await.unwrap()
 }
 

@@ -47,20 +47,35 @@ async fn every_surface_tells_of_the_same_hour() {
     // What was sent are operations, whoever tells.
     let duration = "http.server.request.duration";
     assert_eq!(endpoints["aggregated"]["total_operations"], rows);
-    assert_eq!(scraped(&exposition, "http_server_request_duration_seconds_count"), rows);
+    assert_eq!(
+        scraped(&exposition, "http_server_request_duration_seconds_count"),
+        rows
+    );
     assert_eq!(receiver.count(duration, &[]), rows);
     for (endpoint, counted) in summary["client"]["by_endpoint"].as_object().unwrap() {
         let view = &endpoints["endpoints"][endpoint];
-        assert_eq!(view["stats"]["total_operations"], counted["sent"], "{endpoint}");
+        assert_eq!(
+            view["stats"]["total_operations"], counted["sent"],
+            "{endpoint}"
+        );
         let route = format!("http.route={endpoint}");
-        assert_eq!(receiver.count(duration, &[&route]), counted["sent"].as_u64().unwrap());
+        assert_eq!(
+            receiver.count(duration, &[&route]),
+            counted["sent"].as_u64().unwrap()
+        );
     }
 
     // What the upstreams counted are attempts, whoever tells.
     let attempts = summary["upstreams"]["attempts"].as_u64().unwrap();
     let duration = "gen_ai.client.operation.duration";
     assert_eq!(providers["summary"]["total_requests"], attempts);
-    assert_eq!(scraped(&exposition, "gen_ai_client_operation_duration_seconds_count"), attempts);
+    assert_eq!(
+        scraped(
+            &exposition,
+            "gen_ai_client_operation_duration_seconds_count"
+        ),
+        attempts
+    );
     assert_eq!(receiver.count(duration, &[]), attempts);
     for (provider, models) in summary["upstreams"]["by_provider"].as_object().unwrap() {
         for (model, counted) in models.as_object().unwrap() {
@@ -80,10 +95,23 @@ async fn every_surface_tells_of_the_same_hour() {
     let checked = providers_agree(&exact["providers"], &providers)
         + endpoints_agree(&exact["endpoints"], &endpoints);
     let inside = &summary["window"];
-    assert!(inside["providers"]["monitor"]["window_seconds"].as_f64().unwrap() > 10.0);
-    let checked_inside = providers_agree(&inside["providers"]["exact"], &inside["providers"]["monitor"])
-        + endpoints_agree(&inside["endpoints"]["exact"], &inside["endpoints"]["monitor"]);
-    assert!(checked >= 40 && checked_inside >= 40, "{checked} {checked_inside}");
+    assert!(
+        inside["providers"]["monitor"]["window_seconds"]
+            .as_f64()
+            .unwrap()
+            > 10.0
+    );
+    let checked_inside = providers_agree(
+        &inside["providers"]["exact"],
+        &inside["providers"]["monitor"],
+    ) + endpoints_agree(
+        &inside["endpoints"]["exact"],
+        &inside["endpoints"]["monitor"],
+    );
+    assert!(
+        checked >= 40 && checked_inside >= 40,
+        "{checked} {checked_inside}"
+    );
 }
 
 /// Compares each provider and model; how many percentiles were compared.
@@ -121,7 +149,10 @@ fn agree(what: &str, exact: &Value, view: &Value, field: &str) -> usize {
         let exact = exact[quantile].as_f64().unwrap();
         let told = view[format!("{name}_{field}")].as_f64().unwrap();
         let off = 100.0 * (told - exact).abs() / exact;
-        assert!(off <= BOUND_PERCENT, "{name} of {what}: {told} is {off} % off {exact}");
+        assert!(
+            off <= BOUND_PERCENT,
+            "{name} of {what}: {told} is {off} % off {exact}"
+        );
     }
     QUANTILES.len()
 }

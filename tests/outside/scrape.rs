@@ -28,7 +28,12 @@ async fn promtool_accepts_the_exposition_under_load() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        check.stdin.take().unwrap().write_all(exposition.as_bytes()).unwrap();
+        check
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(exposition.as_bytes())
+            .unwrap();
         let output = check.wait_with_output().unwrap();
         let complaints = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{complaints}\n{exposition}");
@@ -46,10 +51,13 @@ async fn prometheus_finds_the_gateway_up_under_load() {
     // A scrape each second: several under load, one after the other.
     let mut last = 0.0;
     for _ in 0..3 {
-        last = prometheus.grown("sum(gen_ai_client_operation_duration_seconds_count)", last).await;
+        last = prometheus
+            .grown("sum(gen_ai_client_operation_duration_seconds_count)", last)
+            .await;
     }
     assert_eq!(prometheus.query("min_over_time(up[10m])").await, Some(1.0));
-    let quantile = "histogram_quantile(0.95, sum by (le) (gen_ai_client_operation_duration_seconds_bucket))";
+    let quantile =
+        "histogram_quantile(0.95, sum by (le) (gen_ai_client_operation_duration_seconds_bucket))";
     assert!(prometheus.query(quantile).await.unwrap() > 0.0);
 }
 
@@ -75,7 +83,10 @@ impl Prometheus {
         let address = free_address();
         let child = Command::new(program)
             .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("data").display()
+            ))
             .arg(format!("--web.listen-address={address}"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -107,7 +118,10 @@ impl Prometheus {
         url.query_pairs_mut().append_pair("query", query);
         let answer = reqwest::get(url).await.ok()?.text().await.ok()?;
         let answer: Value = serde_json::from_str(&answer).ok()?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+        answer["data"]["result"][0]["value"][1]
+            .as_str()?
+            .parse()
+            .ok()
     }
 }
 

@@ -27,8 +27,9 @@ pin_project_lite::pin_project! {
     impl<F> PinnedDrop for HttpFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _entered = this.open.as_ref().map(|open| open.span().enter());
-            this.inner.set(None);
+            if let Some(open) = this.open.as_ref() {
+                open.drop_below(|| this.inner.set(None));
+            }
         }
     }
 }
@@ -51,16 +52,20 @@ where
     type Output = Result<Response<MeasuredBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let entered = this.open.as_ref().map(|open| open.span().enter());
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            // It was ready before, and has nothing more to say.
-            return Poll::Pending;
+        let this = self.project();
+        let mut inner = this.inner;
+        let mut poll = || {
+            // It may have been ready before, and have nothing more to say.
+            let result = inner.as_mut().as_pin_mut().map(|f| f.poll(context));
+            if matches!(result, Some(Poll::Ready(_))) {
+                inner.set(None);
+            }
+            result.unwrap_or(Poll::Pending)
         };
-        let result = ready!(inner.poll(context));
-        this.inner.set(None);
-        drop(entered);
-
+        let result = ready!(match this.open.as_mut() {
+            Some(open) => open.run(poll),
+            None => poll(),
+        });
         let mut open = this.open.take();
         Poll::Ready(match result {
             Ok(response) => Ok(measure_body(response, open, *this.asks_for_no_body)),

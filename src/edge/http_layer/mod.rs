@@ -117,10 +117,9 @@ where
             recorder: Arc::clone(recorder),
             key: open.key(),
         });
-        let (request, open) = count_request(request, open);
+        let (request, mut open) = count_request(request, open);
         let asks_for_no_body = request.method() == Method::HEAD;
-        let span = open.span().clone();
-        let inner = span.in_scope(|| self.inner.call(request));
+        let inner = open.run(|| self.inner.call(request));
         HttpFuture::new(inner, Some(open), asks_for_no_body)
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct OpenRequest {
     request_size: RequestSize,
     response_size: u64,
     status: Option<StatusCode>,
+    /// What is below runs: if this is still so at the end, it panicked.
+    running: bool,
     ended: bool,
 }
 
@@ -100,6 +102,7 @@ impl OpenRequest {
             request_size: RequestSize::Known(0),
             response_size: 0,
             status: None,
+            running: false,
             ended: false,
         }
     }
@@ -108,8 +111,17 @@ impl OpenRequest {
         self.key
     }
 
-    pub(super) const fn span(&self) -> &Span {
-        &self.span
+    /// Runs what is below, inside the span.
+    pub(super) fn run<R>(&mut self, below: impl FnOnce() -> R) -> R {
+        self.running = true;
+        let result = self.span.in_scope(below);
+        self.running = false;
+        result
+    }
+
+    /// Drops what is below, inside the span.
+    pub(super) fn drop_below(&self, below: impl FnOnce()) {
+        self.span.in_scope(below);
     }
 
     /// The head of the response is there.
@@ -158,7 +170,8 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.end(Some(if std::thread::panicking() {
+        let panicked = self.running || std::thread::panicking();
+        self.end(Some(if panicked {
             error_type::INTERNAL
         } else {
             error_type::CANCELLED
@@ -241,5 +254,36 @@ impl http_body::Body for CountedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, config::Config};
+
+    /// The macro that makes the span takes no constants.
+    #[test]
+    fn the_span_bears_the_names_by_which_the_layer_knows_it() {
+        let recorder = Arc::new(Recorder::new(Clock::start(), 1, &Config::default()));
+        let request = Request::new(Body::empty());
+        let open = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            OpenRequest::begin(&recorder, &request, false)
+        });
+        let metadata = open.span.metadata().unwrap();
+        assert_eq!(metadata.target(), names::HTTP_TARGET);
+        assert_eq!(*metadata.level(), tracing::Level::INFO);
+        for name in [
+            names::HTTP_OPERATION,
+            names::HTTP_REQUEST_METHOD,
+            names::HTTP_ROUTE,
+            names::HTTP_RESPONSE_STATUS_CODE,
+            names::ERROR_TYPE,
+            "otel.kind",
+            "otel.name",
+            "otel.status_code",
+        ] {
+            assert!(metadata.fields().field(name).is_some(), "{name}");
+        }
     }
 }

@@ -26,8 +26,8 @@ pin_project_lite::pin_project! {
     impl<B> PinnedDrop for MeasuredBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let Some(open) = this.open.as_ref() {
-                open.span().in_scope(|| this.inner.set(None));
+            if let Some(open) = this.open.as_mut() {
+                open.drop_below(|| this.inner.set(None));
             }
             // Who writes to a client need not ask whether more follows once the length that was
             // declared has passed.
@@ -58,32 +58,31 @@ impl<B: Body> Body for MeasuredBody<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
+        let this = self.project();
+        let mut inner = this.inner;
+        let mut poll = || {
+            let Some(mut body) = inner.as_mut().as_pin_mut() else {
+                return Poll::Ready((None, None));
+            };
+            let frame = ready!(body.as_mut().poll_frame(context));
+            let end = match &frame {
+                Some(Ok(_)) => body.is_end_stream().then_some(None),
+                Some(Err(_)) => Some(Some(error_type::STREAM_BROKEN)),
+                None => Some(None),
+            };
+            if end.is_some() {
+                inner.set(None);
+            }
+            Poll::Ready((frame, end))
         };
         let Some(open) = this.open.as_mut() else {
-            return inner.poll_frame(context);
+            return poll().map(|(frame, _)| frame);
         };
-        let span = open.span().clone();
-        let entered = span.enter();
-        let frame = ready!(inner.poll_frame(context));
-        let end = match &frame {
-            Some(Ok(frame)) => {
-                open.passed(frame.data_ref().map_or(0, Buf::remaining));
-                let is_last = this
-                    .inner
-                    .as_ref()
-                    .as_pin_ref()
-                    .is_some_and(|b| b.is_end_stream());
-                is_last.then_some(None)
-            }
-            Some(Err(_)) => Some(Some(error_type::STREAM_BROKEN)),
-            None => Some(None),
-        };
+        let (frame, end) = ready!(open.run(poll));
+        if let Some(Ok(frame)) = &frame {
+            open.passed(frame.data_ref().map_or(0, Buf::remaining));
+        }
         if let Some(error) = end {
-            this.inner.set(None);
-            drop(entered);
             open.end(error);
         }
         Poll::Ready(frame)

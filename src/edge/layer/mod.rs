@@ -17,7 +17,7 @@ use crate::core::{
 };
 use crate::event_type::PerformanceEventType;
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
-use span::{OperationRef, Reader, SpanState};
+use span::{Reader, SpanState};
 pub(crate) use startup::Subscribers;
 use std::sync::{Arc, atomic::Ordering};
 pub(crate) use traces::Traces;
@@ -118,11 +118,11 @@ where
             recorder: &self.recorder,
             state: &mut state,
         });
-        state.operation = self.operation_around(attributes, &context);
-        match callsite.kind {
-            CallsiteKind::HttpSpan => self.disown_foreign_operation(&mut state),
-            CallsiteKind::Span { endpoint: true, .. } => self.skip_to_kept_operation(&mut state),
-            _ => {}
+        // The HTTP layer of another monitor keeps its operation elsewhere.
+        let is_own = |key: &u64| self.recorder.operations.with(*key, |_| ()).is_some();
+        state.kept = state.kept.filter(is_own);
+        if state.kept.is_none() {
+            (state.operation, state.kept) = self.operation_around(attributes, &context);
         }
         if !self.spans.insert(id.into_u64(), state) {
             self.recorder.refuse(DropReason::TooManyOpen);
@@ -195,16 +195,20 @@ impl<S> SpanLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    /// The operation that a new span belongs to.
+    /// What a new span belongs to: a span that may be an operation, and one that the HTTP layer
+    /// keeps.
     fn operation_around(
         &self,
         attributes: &Attributes<'_>,
         context: &Context<'_, S>,
-    ) -> Option<OperationRef> {
+    ) -> (Option<u64>, Option<u64>) {
         let parent = match attributes.parent() {
-            Some(parent) => parent.clone(),
-            None if attributes.is_contextual() => context.current_span().id()?.clone(),
-            None => return None,
+            Some(parent) => Some(parent.clone()),
+            None if attributes.is_contextual() => context.current_span().id().cloned(),
+            None => None,
+        };
+        let Some(parent) = parent else {
+            return (None, None);
         };
         self.operation_at(parent.into_u64()).unwrap_or_else(|| {
             // A span of somebody else's stands between: go up to the nearest of ours.
@@ -215,42 +219,24 @@ where
                 }
                 above = span.parent();
             }
-            None
+            (None, None)
         })
     }
 
     /// The operation that the span `id` is or belongs to; `None` if the span is not ours.
-    fn operation_at(&self, id: u64) -> Option<Option<OperationRef>> {
-        self.spans.with(id, |state| match state.http_operation {
-            Some(key) => Some(OperationRef::Recorder(key)),
-            // Its endpoint may be told later; and one that only enriches the HTTP layer's
-            // operation may still be an attempt, unless there is one below it.
-            None if matches!(state.kind, CallsiteKind::Span { endpoint: true, .. }) => {
-                Some(OperationRef::Span(id))
-            }
-            None => state.operation,
+    fn operation_at(&self, id: u64) -> Option<(Option<u64>, Option<u64>)> {
+        self.spans.with(id, |state| {
+            let operation = match state.kind {
+                // Its endpoint may be told later.
+                CallsiteKind::Span { endpoint: true, .. } => Some(id),
+                _ => state.operation,
+            };
+            (operation, state.kept)
         })
     }
 
-    /// The HTTP layer of another monitor keeps its operation elsewhere.
-    fn disown_foreign_operation(&self, state: &mut SpanState) {
-        let operations = &self.recorder.operations;
-        let is_own = |key: &u64| operations.with(*key, |_| ()).is_some();
-        state.http_operation = state.http_operation.filter(is_own);
-    }
-
-    /// An endpoint inside an endpoint enriches the HTTP layer's operation, if that one does.
-    fn skip_to_kept_operation(&self, state: &mut SpanState) {
-        if let Some(OperationRef::Span(around)) = state.operation
-            && let Some(kept @ Some(OperationRef::Recorder(_))) =
-                self.spans.with(around, |state| state.operation)
-        {
-            state.operation = kept;
-        }
-    }
-
     fn close(&self, mut state: SpanState) {
-        if state.http_operation.is_some() {
+        if state.kind == CallsiteKind::HttpSpan {
             return;
         }
         let failure = state.failure();
@@ -264,9 +250,7 @@ where
         if is_operation {
             self.close_operation(state, is_attempt);
         } else if is_attempt {
-            if let Some(operation) = state.operation {
-                self.note_attempt(operation);
-            }
+            self.note_attempt(&state);
             settle_status(&mut state.measurement);
             self.recorder.offer(state.measurement);
         }
@@ -274,12 +258,12 @@ where
 
     fn close_operation(&self, mut state: SpanState, is_attempt: bool) {
         if is_attempt && !state.has_attempt {
-            if let Some(kept @ OperationRef::Recorder(_)) = state.operation {
-                self.note_attempt(kept);
+            if state.kept.is_some() {
+                self.note_attempt(&state);
             }
             self.recorder.offer(attempt_of(&state.measurement));
         }
-        if let Some(OperationRef::Recorder(key)) = state.operation {
+        if let Some(key) = state.kept {
             // If that one has ended before, there is nothing left to enrich.
             let operations = &self.recorder.operations;
             operations.with(key, |open| open.enrich(&state.measurement));
@@ -302,29 +286,22 @@ where
         self.recorder.offer(component);
     }
 
-    /// Tells an operation that it has an attempt of its own.
-    fn note_attempt(&self, mut operation: OperationRef) {
-        loop {
-            match operation {
-                OperationRef::Recorder(key) => {
-                    let operations = &self.recorder.operations;
-                    operations.with(key, |open| open.has_attempt = true);
-                    return;
-                }
-                OperationRef::Span(id) => {
-                    let above = self.spans.with(id, |state| {
-                        state.has_attempt = true;
-                        // It is no operation if its endpoint was never told, or if it enriches
-                        // one that the HTTP layer keeps.
-                        let kept = matches!(state.operation, Some(OperationRef::Recorder(_)));
-                        state.operation.filter(|_| kept || !state.is_operation())
-                    });
-                    match above.flatten() {
-                        Some(above) => operation = above,
-                        None => return,
-                    }
-                }
-            }
+    /// Tells the operations around an attempt that they have one.
+    fn note_attempt(&self, attempt: &SpanState) {
+        if let Some(key) = attempt.kept {
+            let operations = &self.recorder.operations;
+            operations.with(key, |open| open.has_attempt = true);
+        }
+        let mut above = attempt.operation;
+        while let Some(id) = above {
+            let noted = self.spans.with(id, |state| {
+                state.has_attempt = true;
+                // It is no operation if its endpoint was never told, or if it enriches one that
+                // the HTTP layer keeps.
+                let is_operation = state.is_operation() && state.kept.is_none();
+                state.operation.filter(|_| !is_operation)
+            });
+            above = noted.flatten();
         }
     }
 

@@ -19,25 +19,16 @@ use crate::{
 use std::sync::atomic::Ordering;
 use tracing_core::field::{Field as TracingField, Visit};
 
-/// Where an operation is kept that a span belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OperationRef {
-    /// Among the open spans, by the span's id.
-    Span(u64),
-    /// Among the recorder's open operations.
-    Recorder(u64),
-}
-
 /// An open span of ours.
 #[derive(Debug)]
 pub(super) struct SpanState {
     pub(super) started: Timestamp,
     pub(super) callsite: CallsiteNumber,
     pub(super) measurement: Measurement,
-    /// The operation around it.
-    pub(super) operation: Option<OperationRef>,
-    /// The operation that the HTTP layer keeps: this span is its stand-in.
-    pub(super) http_operation: Option<u64>,
+    /// The nearest span around it that may be an operation, by its id.
+    pub(super) operation: Option<u64>,
+    /// The operation around it that the HTTP layer keeps, by its number.
+    pub(super) kept: Option<u64>,
     pub(super) kind: CallsiteKind,
     /// A span below it has recorded an attempt.
     pub(super) has_attempt: bool,
@@ -67,7 +58,7 @@ impl SpanState {
             kind,
             measurement: Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd),
             operation: None,
-            http_operation: None,
+            kept: None,
             has_attempt: false,
             error_event: false,
             suspect: None,
@@ -182,7 +173,7 @@ impl Reader<'_> {
             Meaning::CacheReadTokens => measurement.cache_read_tokens = amount,
             Meaning::CacheWriteTokens => measurement.cache_write_tokens = amount,
             Meaning::ReasoningTokens => measurement.reasoning_tokens = amount,
-            Meaning::HttpOperation => self.state.http_operation = Some(integer),
+            Meaning::HttpOperation => self.state.kept = Some(integer),
             Meaning::Cost | Meaning::TimeToFirstChunk | Meaning::TimeToFirstChunkMs => {
                 self.float(meaning, integer as f64);
             }
