@@ -69,9 +69,9 @@ fn run(options: &Options) -> Result<(), GatewayError> {
 
     // All is still: the last collection, and what came of it.
     monitor.collect();
-    screen::print(&summary::text(&played, &monitor));
+    screen::print(&summary::text(&played, &monitor)?);
     if let Some(file) = file {
-        let path = file.write(&summary::json(&played, &recorded, &monitor))?;
+        let path = file.write(&summary::json(&played, &recorded, &monitor)?)?;
         screen::print(&format!("summary  {}\n", path.display()));
     }
     monitor.shutdown(Duration::from_secs(5))?;
