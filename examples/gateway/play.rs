@@ -16,7 +16,7 @@ use crate::server::Server;
 use crate::traffic::{Plan, Traffic};
 use crate::upstream::Upstreams;
 
-const SIGNAL: &str = "a signal";
+pub(crate) const SIGNAL: &str = "a signal";
 
 /// A run that is over, and those who can still tell what they counted.
 pub(crate) struct Played {
@@ -32,11 +32,12 @@ pub(crate) struct Played {
     pub(crate) upstreams: Upstreams,
 }
 
+/// Returns while the gateway still serves.
 pub(crate) async fn play(
     options: &Options,
     plan: Plan,
     monitor: &PerformanceMonitor,
-) -> Result<Played, GatewayError> {
+) -> Result<(Played, Server), GatewayError> {
     let pace = Pace::new(options.speed);
     let upstreams = Upstreams::start(options.seed, pace)
         .await
@@ -100,8 +101,7 @@ pub(crate) async fn play(
         () = traffic.finish(patience) => {}
         () = interrupted() => {}
     }
-    server.stop(Duration::from_secs(2)).await;
-    Ok(Played {
+    let played = Played {
         plan: plan_name,
         seed: options.seed,
         speed: options.speed,
@@ -111,7 +111,8 @@ pub(crate) async fn play(
         inside,
         traffic,
         upstreams,
-    })
+    };
+    Ok((played, server))
 }
 
 /// The views over the latter part of the run so far.
@@ -140,7 +141,7 @@ async fn after(limit: Option<Duration>) {
 }
 
 /// Ctrl-C, and on Unix what `kill` and container engines send.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     #[cfg(unix)]
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};

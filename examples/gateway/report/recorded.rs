@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aimux_otel::{Coverage, PerformanceEvent, PerformanceEventType};
 use serde_json::{Map, Value, json};
@@ -50,32 +51,21 @@ impl Within {
 impl Recorded {
     /// Called by the monitor for each event, not on the thread of the request.
     pub(crate) fn take(&self, event: &PerformanceEvent) {
+        let field = |name| event.metadata.get(name).cloned();
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let field = |name| event.metadata.get(name).cloned().unwrap_or_default();
-        let kept = match event.event_type {
-            PerformanceEventType::ProviderEnd => series
-                .attempts
-                .entry(field("provider"))
-                .or_default()
-                .entry(field("model"))
-                .or_default(),
-            PerformanceEventType::RequestEnd => {
-                series.operations.entry(field("endpoint")).or_default()
+        let kept = match (event.event_type, field("provider"), field("endpoint")) {
+            (PerformanceEventType::ProviderEnd, Some(provider), _) => {
+                let model = field("model").unwrap_or_default();
+                let models = series.attempts.entry(provider).or_default();
+                models.entry(model).or_default()
+            }
+            // Component work ends with a REQUEST_END as well, but has no endpoint.
+            (PerformanceEventType::RequestEnd, _, Some(endpoint)) => {
+                series.operations.entry(endpoint).or_default()
             }
             _ => return,
         };
-        let Some(duration) = event.duration else {
-            return;
-        };
-        if kept.samples.len() < KEPT {
-            let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-            kept.samples.push(Sample {
-                ended: event.timestamp.as_unix_seconds(),
-                nanoseconds,
-            });
-        } else {
-            kept.left_out += 1;
-        }
+        kept.push(event.timestamp.as_unix_seconds(), event.duration);
     }
 
     /// The exact percentiles of each provider and of its models.
@@ -108,6 +98,18 @@ impl Recorded {
 }
 
 impl Kept {
+    fn push(&mut self, ended: f64, duration: Option<Duration>) {
+        let Some(duration) = duration else {
+            return;
+        };
+        if self.samples.len() == KEPT {
+            self.left_out += 1;
+            return;
+        }
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.samples.push(Sample { ended, nanoseconds });
+    }
+
     fn within(&self, within: Option<Within>) -> Samples {
         let mut samples = Samples::default();
         for sample in &self.samples {

@@ -71,10 +71,12 @@ impl Screen {
     fn heading(&self) -> String {
         let Addresses { gateway, monitor } = self.addresses;
         format!(
-            "OpenAI clients     base_url  http://{gateway}/v1\n\
-             Anthropic clients  base_url  http://{gateway}/anthropic\n\
-             monitor   http://{monitor}/performance/providers  and  /performance/endpoints\n\
-             Prometheus         scrapes   http://{monitor}/metrics\n"
+            "gateway  http://{gateway}\n\
+             monitor  http://{monitor}\n\
+             clients  OpenAI's base_url is http://{gateway}/v1\n         \
+             Anthropic's base_url is http://{gateway}/anthropic\n\
+             to open  http://{monitor}/performance/providers\n         \
+             http://{monitor}/performance/endpoints\n"
         )
     }
 

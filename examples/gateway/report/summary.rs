@@ -13,7 +13,7 @@ use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, ViewError, Wi
 use serde_json::{Value, json};
 
 use super::recorded::{Recorded, Within};
-use super::table;
+use super::{screen, table};
 use crate::error::GatewayError;
 use crate::play::Played;
 
@@ -32,7 +32,7 @@ impl SummaryFile {
         }
     }
 
-    pub(crate) fn write(mut self, summary: &Value) -> Result<PathBuf, GatewayError> {
+    fn write(mut self, summary: &Value) -> Result<PathBuf, GatewayError> {
         match self.file.write_all(format!("{summary:#}\n").as_bytes()) {
             Ok(()) => Ok(self.path),
             Err(source) => Err(GatewayError::Json {
@@ -77,8 +77,23 @@ impl Inside {
     }
 }
 
+/// Prints the summary, and writes it to the file if there is one.
+pub(crate) fn tell(
+    run: &Played,
+    recorded: &Recorded,
+    monitor: &PerformanceMonitor,
+    file: Option<SummaryFile>,
+) -> Result<(), GatewayError> {
+    screen::print(&text(run, monitor)?);
+    if let Some(file) = file {
+        let path = file.write(&json(run, recorded, monitor)?)?;
+        screen::print(&format!("summary  {}\n", path.display()));
+    }
+    Ok(())
+}
+
 /// Everything, for `--json`.
-pub(crate) fn json(
+fn json(
     run: &Played,
     recorded: &Recorded,
     monitor: &PerformanceMonitor,
@@ -115,7 +130,7 @@ pub(crate) fn json(
 }
 
 /// A few lines for people.
-pub(crate) fn text(run: &Played, monitor: &PerformanceMonitor) -> Result<String, ViewError> {
+fn text(run: &Played, monitor: &PerformanceMonitor) -> Result<String, ViewError> {
     let providers = monitor.providers(Window::SinceStart)?;
     let endpoints = monitor.endpoints(Window::SinceStart)?;
     let attempts = run.upstreams.attempts();
