@@ -17,6 +17,7 @@ Traffic (without an option: a generated day-like mix, until Ctrl-C)
   --speed N              play N times as fast: arrivals, upstream latencies, time limits and
                          rate limits alike, 0.1 to 1000 [default: 1]
   --duration SECONDS     end after so many real seconds
+  --hold                 after the end, serve on until Ctrl-C
   --seed N               another seed, another run [default: 1]
 
 Gateway
@@ -41,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) source: Source,
     pub(crate) speed: f64,
     pub(crate) duration: Option<Duration>,
+    pub(crate) hold: bool,
     pub(crate) seed: u64,
     pub(crate) listen: SocketAddr,
     pub(crate) monitor_listen: SocketAddr,
@@ -75,6 +77,7 @@ pub(crate) fn read() -> Result<Command, ArgsError> {
         source: Source::Day,
         speed: 1.0,
         duration: None,
+        hold: false,
         seed: 1,
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         monitor_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
@@ -87,6 +90,7 @@ pub(crate) fn read() -> Result<Command, ArgsError> {
         match arg {
             Short('h') | Long("help") => return Ok(Command::Help),
             Long("replay") => options.source = Source::Replay(args.value()?.into()),
+            Long("hold") => options.hold = true,
             Long("no-traffic") => no_traffic = true,
             Long("speed") => {
                 options.speed = number(&mut args, "--speed", "a number from 0.1 to 1000", |n| {

@@ -152,6 +152,7 @@ pub(crate) fn targets() -> impl Iterator<Item = Target> {
 
 /// Where a request for this model goes: first its own provider, then those that stand in.
 /// Empty if nobody has the model.
+#[tracing::instrument(skip_all, fields(component = "router", operation = "route"))]
 pub(crate) fn route(model: &str) -> Vec<Target> {
     let Some(first) = targets().find(|target| target.model.name == model) else {
         return Vec::new();

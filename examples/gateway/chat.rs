@@ -62,7 +62,6 @@ pub(crate) enum Stop {
 /// A whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
-    pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) text: String,
     pub(crate) stop: Stop,

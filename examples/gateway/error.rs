@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aimux_otel::{BuildError, ShutdownError};
+use aimux_otel::{BuildError, ShutdownError, ViewError};
 
 use crate::args::ArgsError;
 use crate::traffic::ReplayError;
@@ -24,7 +24,7 @@ pub(crate) enum GatewayError {
         address: SocketAddr,
         source: io::Error,
     },
-    #[error("cannot start the monitor on {address}; choose another address with --monitor-listen")]
+    #[error("cannot start the monitor (--monitor-listen {address})")]
     Monitor {
         address: SocketAddr,
         source: BuildError,
@@ -35,7 +35,9 @@ pub(crate) enum GatewayError {
     Http(#[from] reqwest::Error),
     #[error("cannot start the runtime")]
     Runtime(#[source] io::Error),
-    #[error("the monitor did not end in time")]
+    #[error("cannot look at the run")]
+    View(#[from] ViewError),
+    #[error("the monitor did not end well")]
     Shutdown(#[from] ShutdownError),
 }
 
@@ -45,7 +47,10 @@ impl GatewayError {
         let mut text = format!("gateway: {self}");
         let mut cause = self.source();
         while let Some(error) = cause {
-            text += &format!(": {error}");
+            let error_text = error.to_string();
+            if !text.contains(&error_text) {
+                text = format!("{text}: {error_text}");
+            }
             cause = error.source();
         }
         eprintln!("{text}");

@@ -29,6 +29,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use args::{Command, Options};
 use dialect::Dialect;
 use error::GatewayError;
+use play::SIGNAL;
 use report::recorded::Recorded;
 use report::screen;
 use report::summary::{self, SummaryFile};
@@ -64,15 +65,21 @@ fn run(options: &Options) -> Result<(), GatewayError> {
 
     // The providers, the gateway and its clients, until the end.
     let runtime = tokio::runtime::Runtime::new().map_err(GatewayError::Runtime)?;
-    let played = runtime.block_on(play::play(options, plan, &monitor))?;
-    runtime.shutdown_timeout(Duration::from_secs(1));
-
-    // All is still: the last collection, and what came of it.
-    monitor.collect();
-    screen::print(&summary::text(&played, &monitor));
-    if let Some(file) = file {
-        let path = file.write(&summary::json(&played, &recorded, &monitor))?;
-        screen::print(&format!("summary  {}\n", path.display()));
+    let (run, server) = runtime.block_on(play::play(options, plan, &monitor))?;
+    let tell = || {
+        monitor.collect();
+        summary::tell(&run, &recorded, &monitor, file)
+    };
+    if options.hold && run.ended_by != SIGNAL {
+        tell()?;
+        runtime.block_on(play::interrupted());
+        runtime.block_on(server.stop());
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    } else {
+        // What is cut off now is counted as cancelled before the summary is made.
+        runtime.block_on(server.stop());
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        tell()?;
     }
     monitor.shutdown(Duration::from_secs(5))?;
     Ok(())

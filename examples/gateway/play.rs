@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use aimux_otel::PerformanceMonitor;
+use aimux_otel::{PerformanceMonitor, ViewError};
 use tokio::time::sleep;
 
 use crate::args::Options;
@@ -16,7 +16,7 @@ use crate::server::Server;
 use crate::traffic::{Plan, Traffic};
 use crate::upstream::Upstreams;
 
-const SIGNAL: &str = "a signal";
+pub(crate) const SIGNAL: &str = "a signal";
 
 /// A run that is over, and those who can still tell what they counted.
 pub(crate) struct Played {
@@ -32,11 +32,12 @@ pub(crate) struct Played {
     pub(crate) upstreams: Upstreams,
 }
 
+/// Returns while the gateway still serves.
 pub(crate) async fn play(
     options: &Options,
     plan: Plan,
     monitor: &PerformanceMonitor,
-) -> Result<Played, GatewayError> {
+) -> Result<(Played, Server), GatewayError> {
     let pace = Pace::new(options.speed);
     let upstreams = Upstreams::start(options.seed, pace)
         .await
@@ -54,36 +55,40 @@ pub(crate) async fn play(
         monitor: monitor.local_addr().unwrap_or(options.monitor_listen),
     };
 
-    let name = plan.name.clone();
-    let planned = plan.lasts.map(|lasts| pace.real(lasts));
-    let planned = [planned, options.duration].into_iter().flatten().min();
+    let plan_name = plan.name.clone();
+    let lasts = plan.lasts.map(|lasts| pace.real(lasts));
+    let lasts = [lasts, options.duration].into_iter().flatten().min();
     let traffic = Traffic::new(reachable(server.address), pace)?;
     let started = clock::now();
+    let mut sending = tokio::spawn(traffic.clone().run(plan));
+
+    // This task is not on a worker thread of the runtime: to wait for a slow terminal here, or for
+    // the monitor, keeps no request waiting.
     let mut inside = None;
     let ended_by = {
-        let ending = async {
-            tokio::select! {
-                () = traffic.run(plan) => "the end of the trace",
-                () = after(options.duration) => "the duration",
-                () = interrupted() => SIGNAL,
-            }
-        };
-        let screen = Screen::new(addresses);
-        let live = screen.show(monitor, &traffic);
-        let nearly = after(planned.map(|planned| planned.mul_f64(0.9)));
-        tokio::pin!(ending, live, nearly);
+        let screen = Screen::new(addresses).show(monitor, &traffic);
+        let duration = after(options.duration);
+        let signal = interrupted();
+        let nearly_over = after(lasts.map(|lasts| lasts.mul_f64(0.9)));
+        tokio::pin!(screen, duration, signal, nearly_over);
         loop {
             tokio::select! {
-                ended_by = &mut ending => break ended_by,
-                () = &mut live => {}
-                () = &mut nearly, if inside.is_none() => {
-                    inside = Some(ask_inside(monitor, clock::now() - started));
+                _ = &mut sending => break "the end of the trace",
+                () = &mut duration => break "the duration",
+                () = &mut signal => break SIGNAL,
+                () = &mut screen => {}
+                () = &mut nearly_over, if inside.is_none() => {
+                    inside = Some(ask_inside(monitor, clock::now() - started)?);
                 }
             }
         }
     };
+    sending.abort();
     let lasted = clock::now() - started;
-    let inside = inside.unwrap_or_else(|| ask_inside(monitor, lasted));
+    let inside = match inside {
+        Some(inside) => inside,
+        None => ask_inside(monitor, lasted)?,
+    };
 
     // What is under way may end, but nobody who pressed Ctrl-C waits long for it.
     let patience = match ended_by {
@@ -96,9 +101,8 @@ pub(crate) async fn play(
         () = traffic.finish(patience) => {}
         () = interrupted() => {}
     }
-    server.stop(Duration::from_secs(2)).await;
-    Ok(Played {
-        plan: name,
+    let played = Played {
+        plan: plan_name,
         seed: options.seed,
         speed: options.speed,
         ended_by,
@@ -107,12 +111,17 @@ pub(crate) async fn play(
         inside,
         traffic,
         upstreams,
-    })
+    };
+    Ok((played, server))
 }
 
 /// The views over the latter part of the run so far.
-fn ask_inside(monitor: &PerformanceMonitor, so_far: Duration) -> Inside {
-    Inside::ask(monitor, so_far.mul_f64(0.4).max(Duration::from_secs(1)))
+fn ask_inside(monitor: &PerformanceMonitor, so_far: Duration) -> Result<Inside, ViewError> {
+    let last = so_far.mul_f64(0.4);
+    Inside::ask(
+        monitor,
+        last.clamp(Duration::from_secs(1), Duration::from_secs(3_600)),
+    )
 }
 
 /// Where the driving client finds a gateway that listens on all addresses.
@@ -132,7 +141,7 @@ async fn after(limit: Option<Duration>) {
 }
 
 /// Ctrl-C, and on Unix what `kill` and container engines send.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     #[cfg(unix)]
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};

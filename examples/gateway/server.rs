@@ -1,4 +1,4 @@
-//! A listener with a router behind it, that ends within a limit.
+//! A listener with a router behind it, that can be stopped.
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -35,10 +35,13 @@ impl Server {
         })
     }
 
-    /// Takes no more connections, lets the requests under way end, and gives up at the limit.
-    pub(crate) async fn stop(mut self, limit: Duration) {
+    /// Takes no more connections, and lets the requests under way end if that is soon.
+    pub(crate) async fn stop(mut self) {
         let _ = self.stop.send(());
-        if timeout(limit, &mut self.task).await.is_err() {
+        if timeout(Duration::from_secs(2), &mut self.task)
+            .await
+            .is_err()
+        {
             self.task.abort();
         }
     }

@@ -100,9 +100,9 @@ pub(super) fn write_request(chat: &Chat, model: &str) -> Value {
     })
 }
 
-pub(super) fn write_reply(reply: &Reply) -> Value {
+pub(super) fn write_reply(reply: &Reply, request_id: &str) -> Value {
     json!({
-        "id": reply.id,
+        "id": answer_id(request_id),
         "type": "message",
         "role": "assistant",
         "model": reply.model,
@@ -115,7 +115,6 @@ pub(super) fn write_reply(reply: &Reply) -> Value {
 
 pub(super) fn read_reply(reply: &Value) -> Option<Reply> {
     Some(Reply {
-        id: reply.pointer("/id")?.as_str()?.to_owned(),
         model: reply.pointer("/model")?.as_str()?.to_owned(),
         text: reply.pointer("/content/0/text")?.as_str()?.to_owned(),
         stop: read_stop_reason(reply.pointer("/stop_reason"))?,
@@ -143,6 +142,10 @@ pub(super) fn write_error(refusal: &Refusal, request_id: &str) -> Value {
         "error": { "type": kind, "message": refusal.message },
         "request_id": request_id,
     })
+}
+
+fn answer_id(request_id: &str) -> String {
+    format!("msg_{request_id}")
 }
 
 fn stop_reason(stop: Stop) -> &'static str {
@@ -263,7 +266,7 @@ impl StreamWriter {
         let start = event(&json!({
             "type": "message_start",
             "message": {
-                "id": self.head.id,
+                "id": answer_id(&self.head.request_id),
                 "type": "message",
                 "role": "assistant",
                 "model": self.head.model,

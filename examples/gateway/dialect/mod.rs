@@ -57,10 +57,10 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn write_reply(self, reply: &Reply) -> Value {
+    pub(crate) fn write_reply(self, reply: &Reply, request_id: &str) -> Value {
         match self {
-            Self::OpenAi => openai::write_reply(reply),
-            Self::Anthropic => anthropic::write_reply(reply),
+            Self::OpenAi => openai::write_reply(reply, request_id),
+            Self::Anthropic => anthropic::write_reply(reply, request_id),
         }
     }
 
@@ -97,7 +97,6 @@ impl Dialect {
 /// What the beginning of a stream tells.
 pub(crate) struct StreamHead {
     pub(crate) request_id: String,
-    pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) input_tokens: u64,
     pub(crate) include_usage: bool,

@@ -106,9 +106,9 @@ pub(super) fn write_request(chat: &Chat, model: &str) -> Value {
     })
 }
 
-pub(super) fn write_reply(reply: &Reply) -> Value {
+pub(super) fn write_reply(reply: &Reply, request_id: &str) -> Value {
     json!({
-        "id": reply.id,
+        "id": answer_id(request_id),
         "object": "chat.completion",
         "created": clock::unix_seconds(),
         "model": reply.model,
@@ -124,7 +124,6 @@ pub(super) fn write_reply(reply: &Reply) -> Value {
 
 pub(super) fn read_reply(reply: &Value) -> Option<Reply> {
     Some(Reply {
-        id: reply.get("id")?.as_str()?.to_owned(),
         model: reply.get("model")?.as_str()?.to_owned(),
         text: reply
             .pointer("/choices/0/message/content")?
@@ -147,6 +146,10 @@ pub(super) fn write_error(refusal: &Refusal) -> Value {
         _ => ("server_error", None),
     };
     json!({ "error": { "message": refusal.message, "type": kind, "param": null, "code": code } })
+}
+
+fn answer_id(request_id: &str) -> String {
+    format!("chatcmpl-{request_id}")
 }
 
 fn finish_reason(stop: Stop) -> &'static str {
@@ -257,7 +260,7 @@ impl StreamWriter {
 
     fn event(&self, choices: &[Value], spent: Option<Usage>) -> String {
         let chunk = json!({
-            "id": self.head.id,
+            "id": answer_id(&self.head.request_id),
             "object": "chat.completion.chunk",
             "created": self.created,
             "model": self.head.model,

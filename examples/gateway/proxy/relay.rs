@@ -108,7 +108,6 @@ impl ToClient {
         relay: Relay,
     ) -> Self {
         let reply = Reply {
-            id: format!("stream-{}", responder.request_id),
             model: relay.attempt.target.model.name.to_owned(),
             text: String::new(),
             stop: Stop::End,
@@ -116,7 +115,6 @@ impl ToClient {
         };
         let writer = responder.dialect.stream_writer(StreamHead {
             request_id: responder.request_id.clone(),
-            id: reply.id.clone(),
             model: reply.model.clone(),
             input_tokens: chat.prompt_tokens(),
             include_usage: chat.include_usage,

@@ -22,7 +22,12 @@ pub(super) struct Responder {
 
 impl Responder {
     pub(super) fn whole(&self, target: Target, reply: &Reply) -> Response {
-        let mut response = self.json(200, self.dialect.write_reply(reply).to_string());
+        let mut response = self.json(
+            200,
+            self.dialect
+                .write_reply(reply, &self.request_id)
+                .to_string(),
+        );
         came_from(&mut response, target);
         response
     }
@@ -39,7 +44,6 @@ impl Responder {
         let mut response = if chat.stream {
             let mut writer = self.dialect.stream_writer(StreamHead {
                 request_id: self.request_id.clone(),
-                id: reply.id.clone(),
                 model: reply.model.clone(),
                 input_tokens: reply.usage.input_tokens,
                 include_usage: chat.include_usage,
@@ -51,7 +55,12 @@ impl Responder {
             });
             self.response(200, "text/event-stream", Body::from(events))
         } else {
-            self.json(200, self.dialect.write_reply(reply).to_string())
+            self.json(
+                200,
+                self.dialect
+                    .write_reply(reply, &self.request_id)
+                    .to_string(),
+            )
         };
         response
             .headers_mut()

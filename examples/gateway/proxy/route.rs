@@ -8,7 +8,6 @@ use crate::chat::{Chat, Refusal};
 impl Gateway {
     /// Asks the targets in their order. Goes on only as long as nothing was sent to the client, so
     /// a stream that breaks after its first token is not tried elsewhere.
-    #[tracing::instrument(skip_all, fields(component = "router", operation = "ask"))]
     pub(super) async fn ask(
         &self,
         targets: &[Target],

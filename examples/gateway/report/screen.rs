@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use aimux_otel::{PerformanceMonitor, ProvidersView, Window};
+use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, Window};
 use tokio::time::sleep;
 
 use super::table;
@@ -46,28 +46,24 @@ impl Screen {
     }
 
     /// Goes on until it is dropped.
-    pub(crate) async fn show(&self, monitor: &PerformanceMonitor, traffic: &Traffic) {
+    pub(crate) async fn show(self, monitor: &PerformanceMonitor, traffic: &Traffic) {
         let pause = Duration::from_secs(if self.terminal { 1 } else { 5 });
         loop {
             sleep(pause).await;
             let providers = monitor.providers(Window::Last(WINDOW));
+            let endpoints = monitor.endpoints(Window::Last(WINDOW));
+            let (Ok(providers), Ok(endpoints)) = (providers, endpoints) else {
+                continue;
+            };
+            let progress = self.progress(&endpoints, traffic);
             if self.terminal {
-                let endpoints = monitor.endpoints(Window::Last(WINDOW));
-                let text = format!(
-                    "{}\n{}\n\nThe last {:.0} s\n{}\nCtrl-C ends it.\n",
-                    self.heading(),
-                    self.progress(traffic),
-                    providers.window_seconds,
-                    table::text(&providers, &endpoints),
-                );
+                let title = format!("last {:.0} s", providers.coverage.window_seconds);
+                let table = table::text(&title, &providers, &endpoints);
+                let text = format!("{}{progress}\n\n{table}Ctrl-C ends it.\n", self.heading());
                 let text = text.replace('\n', &format!("{END_OF_LINE}\n"));
                 print(&format!("{HOME}{text}{BELOW}"));
             } else {
-                print(&format!(
-                    "{}  {}\n",
-                    self.progress(traffic),
-                    brief(&providers)
-                ));
+                print(&format!("{progress} {}\n", brief(&providers)));
             }
         }
     }
@@ -75,24 +71,34 @@ impl Screen {
     fn heading(&self) -> String {
         let Addresses { gateway, monitor } = self.addresses;
         format!(
-            "gateway  http://{gateway}/v1/chat/completions  http://{gateway}/anthropic/v1/messages\n\
-             monitor  http://{monitor}/performance  http://{monitor}/performance/providers  http://{monitor}/metrics\n"
+            "gateway  http://{gateway}\n\
+             monitor  http://{monitor}\n\
+             clients  OpenAI's base_url is http://{gateway}/v1\n         \
+             Anthropic's base_url is http://{gateway}/anthropic\n\
+             to open  http://{monitor}/performance/providers\n         \
+             http://{monitor}/performance/endpoints\n"
         )
     }
 
-    fn progress(&self, traffic: &Traffic) -> String {
+    /// What the gateway served in the window, and what the driving client counted so far.
+    fn progress(&self, endpoints: &EndpointsView, traffic: &Traffic) -> String {
         let seconds = (clock::now() - self.started).as_secs();
+        let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        let all = &endpoints.aggregated;
+        let per_second = table::rate(all.total_operations, endpoints.coverage.window_seconds);
+        let success = table::percent(all.success_rate_percent);
+        let mut out = format!(
+            "{hours:02}:{minutes:02}:{seconds:02}  {per_second:.1} req/s, success {success}"
+        );
         let tally = traffic.tally();
-        format!(
-            "{:02}:{:02}:{:02}  sent {}, succeeded {}, failed {}, from the cache {}",
-            seconds / 3_600,
-            seconds / 60 % 60,
-            seconds % 60,
-            tally.all.sent,
-            tally.all.succeeded,
-            tally.all.failed,
-            tally.cached,
-        )
+        if tally.all.sent > 0 {
+            let _ = write!(
+                out,
+                " | client: {} sent, {} failed, {} cached",
+                tally.all.sent, tally.all.failed, tally.cached,
+            );
+        }
+        out
     }
 }
 

@@ -9,11 +9,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, Window};
+use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, ViewError, Window};
 use serde_json::{Value, json};
 
-use super::recorded::{Recorded, Span};
-use super::table;
+use super::recorded::{Recorded, Within};
+use super::{screen, table};
 use crate::error::GatewayError;
 use crate::play::Played;
 
@@ -32,7 +32,7 @@ impl SummaryFile {
         }
     }
 
-    pub(crate) fn write(mut self, summary: &Value) -> Result<PathBuf, GatewayError> {
+    fn write(mut self, summary: &Value) -> Result<PathBuf, GatewayError> {
         match self.file.write_all(format!("{summary:#}\n").as_bytes()) {
             Ok(()) => Ok(self.path),
             Err(source) => Err(GatewayError::Json {
@@ -50,38 +50,57 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    pub(crate) fn ask(monitor: &PerformanceMonitor, last: Duration) -> Self {
-        Self {
-            providers: monitor.providers(Window::Last(last)),
-            endpoints: monitor.endpoints(Window::Last(last)),
-        }
+    pub(crate) fn ask(monitor: &PerformanceMonitor, last: Duration) -> Result<Self, ViewError> {
+        Ok(Self {
+            providers: monitor.providers(Window::Last(last))?,
+            endpoints: monitor.endpoints(Window::Last(last))?,
+        })
     }
 
     fn json(&self, recorded: &Recorded) -> Value {
-        let span = |start, end| Some(Span { start, end });
-        let providers = span(self.providers.window_start, self.providers.window_end);
-        let endpoints = span(self.endpoints.window_start, self.endpoints.window_end);
+        let providers = Within::of(&self.providers.coverage);
+        let endpoints = Within::of(&self.endpoints.coverage);
         json!({
             "providers": {
-                "window_start": self.providers.window_start,
-                "window_end": self.providers.window_end,
-                "exact": recorded.providers(providers),
+                "window_start": providers.start,
+                "window_end": providers.end,
+                "exact": recorded.providers(Some(providers)),
                 "monitor": self.providers,
             },
             "endpoints": {
-                "window_start": self.endpoints.window_start,
-                "window_end": self.endpoints.window_end,
-                "exact": recorded.endpoints(endpoints),
+                "window_start": endpoints.start,
+                "window_end": endpoints.end,
+                "exact": recorded.endpoints(Some(endpoints)),
                 "monitor": self.endpoints,
             },
         })
     }
 }
 
+/// Prints the summary, and writes it to the file if there is one.
+pub(crate) fn tell(
+    run: &Played,
+    recorded: &Recorded,
+    monitor: &PerformanceMonitor,
+    file: Option<SummaryFile>,
+) -> Result<(), GatewayError> {
+    screen::print(&text(run, monitor)?);
+    if let Some(file) = file {
+        let path = file.write(&json(run, recorded, monitor)?)?;
+        screen::print(&format!("summary  {}\n", path.display()));
+    }
+    Ok(())
+}
+
 /// Everything, for `--json`.
-pub(crate) fn json(run: &Played, recorded: &Recorded, monitor: &PerformanceMonitor) -> Value {
+fn json(
+    run: &Played,
+    recorded: &Recorded,
+    monitor: &PerformanceMonitor,
+) -> Result<Value, ViewError> {
     let attempts = run.upstreams.attempts();
-    json!({
+    let total: u64 = attempts.values().flat_map(|models| models.values()).sum();
+    Ok(json!({
         "addresses": {
             "gateway": run.addresses.gateway.to_string(),
             "monitor": run.addresses.monitor.to_string(),
@@ -94,48 +113,41 @@ pub(crate) fn json(run: &Played, recorded: &Recorded, monitor: &PerformanceMonit
             "ended_by": run.ended_by,
         },
         "client": run.traffic.tally().json(),
-        "upstreams": {
-            "attempts": attempts.values().flat_map(|models| models.values()).sum::<u64>(),
-            "by_provider": attempts,
-        },
+        "upstreams": { "attempts": total, "by_provider": attempts },
         "exact": {
             "providers": recorded.providers(None),
             "endpoints": recorded.endpoints(None),
         },
         "window": run.inside.json(recorded),
         "monitor": {
-            "report": monitor.report(Window::SinceStart),
-            "providers": monitor.providers(Window::SinceStart),
-            "endpoints": monitor.endpoints(Window::SinceStart),
-            "components": monitor.components(Window::SinceStart),
+            "report": monitor.report(Window::SinceStart)?,
+            "providers": monitor.providers(Window::SinceStart)?,
+            "endpoints": monitor.endpoints(Window::SinceStart)?,
+            "components": monitor.components(Window::SinceStart)?,
             "health": monitor.health(),
         },
-    })
+    }))
 }
 
 /// A few lines for people.
-pub(crate) fn text(run: &Played, monitor: &PerformanceMonitor) -> String {
-    let providers = monitor.providers(Window::SinceStart);
-    let endpoints = monitor.endpoints(Window::SinceStart);
-    let attempts: u64 = run
-        .upstreams
-        .attempts()
-        .values()
-        .flat_map(|models| models.values())
-        .sum();
+fn text(run: &Played, monitor: &PerformanceMonitor) -> Result<String, ViewError> {
+    let providers = monitor.providers(Window::SinceStart)?;
+    let endpoints = monitor.endpoints(Window::SinceStart)?;
+    let attempts = run.upstreams.attempts();
+    let attempts: u64 = attempts.values().flat_map(|models| models.values()).sum();
     let tally = run.traffic.tally();
-    format!(
-        "\nEnded by {} after {:.1} s. The whole run:\n\n{}\n\
+    Ok(format!(
+        "\nEnded by {} after {:.1} s.\n\n{}\n\
          sent by the client     {:>8}   operations measured  {:>8}\n\
          counted by providers   {:>8}   attempts measured    {:>8}\n\
          cost                   ${:.4}\n",
         run.ended_by,
         run.lasted.as_secs_f64(),
-        table::text(&providers, &endpoints),
+        table::text("whole run", &providers, &endpoints),
         tally.all.sent,
         endpoints.aggregated.total_operations,
         attempts,
         providers.summary.total_requests,
         providers.summary.total_estimated_cost,
-    )
+    ))
 }

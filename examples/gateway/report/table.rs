@@ -4,27 +4,26 @@ use std::fmt::Write;
 
 use aimux_otel::{EndpointsView, ProvidersView};
 
-const HEAD: &str = "                              requests    rate/s  success       p50       p95       p99        cost  state\n";
-
-/// A row per provider and model, then one per endpoint.
-pub(crate) fn text(providers: &ProvidersView, endpoints: &EndpointsView) -> String {
-    let mut out = HEAD.to_owned();
+/// A row per provider and model, then one per endpoint; not wider than 80 columns.
+pub(crate) fn text(title: &str, providers: &ProvidersView, endpoints: &EndpointsView) -> String {
+    let mut out = format!(
+        "{title:<22}{:>8}{:>6}{:>8}{:>7}{:>7}{:>7}{:>8}  {}\n",
+        "requests", "/s", "success", "p50", "p95", "p99", "cost", "state",
+    );
     for (name, provider) in &providers.providers {
         let line = Line {
             name,
             requests: provider.total_requests,
-            rate: rate(provider.total_requests, providers.window_seconds),
+            rate: rate(provider.total_requests, providers.coverage.window_seconds),
             success: provider.success_rate_percent,
             p50: provider.p50_response_time_ms,
             p95: provider.p95_response_time_ms,
             p99: provider.p99_response_time_ms,
             cost: Some(provider.total_cost),
-            state: if provider.total_requests == 0 {
-                "idle"
-            } else if provider.healthy {
-                "healthy"
-            } else {
-                "failing"
+            state: match provider.healthy {
+                None => "-",
+                Some(true) => "ok",
+                Some(false) => "ailing",
             },
         };
         line.write(&mut out);
@@ -33,7 +32,7 @@ pub(crate) fn text(providers: &ProvidersView, endpoints: &EndpointsView) -> Stri
             let line = Line {
                 name: &format!("  {model}"),
                 requests: stats.total_operations,
-                rate: rate(stats.total_operations, providers.window_seconds),
+                rate: rate(stats.total_operations, providers.coverage.window_seconds),
                 success: stats.success_rate_percent,
                 p50: stats.p50_duration_ms,
                 p95: stats.p95_duration_ms,
@@ -46,11 +45,11 @@ pub(crate) fn text(providers: &ProvidersView, endpoints: &EndpointsView) -> Stri
     }
     out.push('\n');
     for (path, endpoint) in &endpoints.endpoints {
-        let stats = &endpoint.stats;
+        let stats = &endpoint.all.stats;
         let line = Line {
             name: path,
             requests: stats.total_operations,
-            rate: rate(stats.total_operations, endpoints.window_seconds),
+            rate: rate(stats.total_operations, endpoints.coverage.window_seconds),
             success: stats.success_rate_percent,
             p50: stats.p50_duration_ms,
             p95: stats.p95_duration_ms,
@@ -77,14 +76,12 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn write(&self, out: &mut String) {
-        let success = self
-            .success
-            .map_or("-".to_owned(), |percent| format!("{percent:.1} %"));
-        let cost = self.cost.map_or(String::new(), |usd| format!("${usd:.4}"));
+        let success = percent(self.success);
+        let cost = self.cost.map_or(String::new(), dollars);
         // Writing to a string doesn't fail.
         let _ = writeln!(
             out,
-            "{:<28}{:>10}{:>10.1}{:>9}{:>10}{:>10}{:>10}{:>12}  {}",
+            "{:<22}{:>8}{:>6.1}{:>8}{:>7}{:>7}{:>7}{:>8}  {}",
             self.name,
             self.requests,
             self.rate,
@@ -98,7 +95,7 @@ impl Line<'_> {
     }
 }
 
-fn rate(requests: u64, seconds: f64) -> f64 {
+pub(crate) fn rate(requests: u64, seconds: f64) -> f64 {
     if seconds > 0.0 {
         requests as f64 / seconds
     } else {
@@ -106,11 +103,23 @@ fn rate(requests: u64, seconds: f64) -> f64 {
     }
 }
 
+pub(crate) fn percent(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |percent| format!("{percent:.1} %"))
+}
+
 pub(crate) fn milliseconds(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
-        Some(ms) if ms >= 10_000.0 => format!("{:.1} s", ms / 1e3),
-        Some(ms) if ms >= 100.0 => format!("{ms:.0} ms"),
-        Some(ms) => format!("{ms:.1} ms"),
+        Some(ms) if ms >= 9_999.5 => format!("{:.1}s", ms / 1e3),
+        Some(ms) if ms >= 99.95 => format!("{ms:.0}ms"),
+        Some(ms) => format!("{ms:.1}ms"),
+    }
+}
+
+fn dollars(usd: f64) -> String {
+    if usd >= 100.0 {
+        format!("${usd:.0}")
+    } else {
+        format!("${usd:.3}")
     }
 }

@@ -80,8 +80,8 @@ impl Traffic {
     }
 
     /// Sends each request when it is due; returns when the last one is sent, and without a plan
-    /// never. May be dropped at any time: what is under way goes on.
-    pub(crate) async fn run(&self, plan: Plan) {
+    /// never. May be aborted at any time: what is under way goes on.
+    pub(crate) async fn run(self, plan: Plan) {
         let Some(shots) = plan.shots else {
             return std::future::pending().await;
         };

@@ -62,13 +62,12 @@ async fn whole(
     sleep(pace.real(fate.first_token + Duration::from_secs_f64(generating))).await;
     let usage = usage(chat, fate);
     let reply = Reply {
-        id: answer_id(dialect, request_id),
         model: chat.model.clone(),
         text: text(0, usage.output_tokens),
         stop: stop(chat, fate),
         usage,
     };
-    let body = dialect.write_reply(&reply).to_string();
+    let body = dialect.write_reply(&reply, request_id).to_string();
     if matches!(fate.ending, Ending::Break(_)) {
         return broken(&body);
     }
@@ -97,7 +96,6 @@ fn streamed(dialect: Dialect, chat: &Chat, fate: &Fate, pace: Pace, request_id: 
     let tokens = Tokens {
         writer: dialect.stream_writer(StreamHead {
             request_id: request_id.to_owned(),
-            id: answer_id(dialect, request_id),
             model: chat.model.clone(),
             input_tokens: chat.prompt_tokens(),
             include_usage: chat.include_usage,
@@ -182,13 +180,6 @@ fn stop(chat: &Chat, fate: &Fate) -> Stop {
     match chat.max_tokens {
         Some(limit) if u64::from(limit) == fate.answer_tokens => Stop::Length,
         _ => Stop::End,
-    }
-}
-
-fn answer_id(dialect: Dialect, request_id: &str) -> String {
-    match dialect {
-        Dialect::OpenAi => format!("chatcmpl-{request_id}"),
-        Dialect::Anthropic => format!("msg_{request_id}"),
     }
 }
 
