@@ -1,8 +1,5 @@
 //! The monitor: the only place that wires the parts together, and starts and stops threads.
 
-#[cfg(feature = "server")]
-use crate::edge::http_layer::HttpLayer;
-use crate::http;
 use crate::{
     builder::MonitorBuilder,
     clock::Clock,
@@ -30,6 +27,8 @@ use crate::{
     names,
     tick::{Counter, MonitorHealth, Shared},
 };
+#[cfg(feature = "server")]
+use crate::{edge::http_layer::HttpLayer, http};
 use opentelemetry::{metrics::MeterProvider, trace::TracerProvider};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use std::{
@@ -225,7 +224,6 @@ impl PerformanceMonitor {
     ///
     /// Once the monitor is shut down, the routes go on answering with what was measured last.
     #[cfg(feature = "server")]
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         let surface = &self.inner.surface;
         http::router(surface, surface.merged_hosts(), http::Place::Merged)
@@ -466,15 +464,16 @@ fn make_meter_provider(
         .with_view(streams)
         .with_reader(reader.clone())
         .with_reader(exporter);
+    #[cfg(feature = "otlp")]
     let builder = if otlp.metrics {
-        #[cfg(feature = "otlp")]
-        let pushing = crate::edge::otel::export::push_metrics(builder, otlp)?;
-        #[cfg(not(feature = "otlp"))]
-        let pushing = return Err(BuildError::OtlpDisabled);
-        pushing
+        crate::edge::otel::export::push_metrics(builder, otlp)?
     } else {
         builder
     };
+    #[cfg(not(feature = "otlp"))]
+    if otlp.metrics {
+        return Err(BuildError::OtlpDisabled);
+    }
     Ok((builder.build(), reader))
 }
 

@@ -1,6 +1,12 @@
 //! The routes over real HTTP: on the monitor's own listener, and merged into a host's app.
 
 #![cfg(feature = "server")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
 
 use aimux_otel::{
     BuildError, MonitorBuilder, PerformanceEvent, PerformanceEventType, PerformanceMonitor, Window,

@@ -48,14 +48,9 @@ fn scrubbed(families: Vec<MetricFamily>) -> Vec<MetricFamily> {
     odd.extend(take_shadowed(&mut by_name));
     rename(odd, &mut by_name);
     for family in by_name.values_mut() {
-        let own_label = match family.get_field_type() {
-            MetricType::HISTOGRAM => Some("le"),
-            MetricType::SUMMARY => Some("quantile"),
-            _ => None,
-        };
         for metric in family.mut_metric() {
             let labels = metric.take_label();
-            metric.set_label(scrubbed_labels(labels, own_label));
+            metric.set_label(scrubbed_labels(labels));
         }
         merge_same_series(family);
     }
@@ -87,8 +82,7 @@ fn shadows(by_name: &BTreeMap<String, MetricFamily>) -> BTreeSet<String> {
 /// Gives `odd` families names that are free.
 fn rename(odd: Vec<MetricFamily>, by_name: &mut BTreeMap<String, MetricFamily>) {
     for mut family in odd {
-        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
-        let mut name = format!("{}_{kind}", family.name());
+        let mut name = format!("{}_value", family.name());
         let shadows = shadows(by_name);
         while by_name.contains_key(&name) || shadows.contains(&name) {
             name.push('_');
@@ -100,13 +94,10 @@ fn rename(odd: Vec<MetricFamily>, by_name: &mut BTreeMap<String, MetricFamily>) 
 
 /// Labels with allowed names, each once and in order, and printable values. What had one name
 /// after that is joined, as the OpenTelemetry specification wants it.
-fn scrubbed_labels(labels: Vec<LabelPair>, own_label: Option<&str>) -> Vec<LabelPair> {
+fn scrubbed_labels(labels: Vec<LabelPair>) -> Vec<LabelPair> {
     let mut by_name: BTreeMap<String, String> = BTreeMap::new();
     for label in labels {
-        let mut name = label_name(label.name());
-        if own_label == Some(&*name) {
-            name.push('_');
-        }
+        let name = label_name(label.name());
         let value = printable(label.value());
         match by_name.entry(name) {
             Entry::Vacant(free) => {
@@ -172,7 +163,8 @@ fn metric_name(name: &str) -> String {
     }
 }
 
-/// Names that begin with two underscores are Prometheus' own.
+/// Names that begin with two underscores are Prometheus' own, and the two labels that tell buckets
+/// and quantiles apart are the format's.
 fn label_name(name: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let begins = name.starts_with(|c: char| fits(c) && !c.is_ascii_digit());
@@ -182,6 +174,7 @@ fn label_name(name: &str) -> String {
         sanitised(name)
     };
     match name.strip_prefix("__") {
+        None if matches!(&*name, "le" | "quantile") => format!("{name}_"),
         None => name,
         Some(rest) => format!("_{}", rest.trim_start_matches('_')),
     }
@@ -298,7 +291,7 @@ mod tests {
             "# TYPE h histogram\nh_bucket{le_=\"x\",le=\"+Inf\"} 2\nh_sum{le_=\"x\"} 3.5\nh_count{le_=\"x\"} 2\n"
         );
         let text = counters(vec![counter(&[("le", "x")], 1.0)]);
-        assert_eq!(text, "# TYPE a counter\na{le=\"x\"} 1\n");
+        assert_eq!(text, "# TYPE a counter\na{le_=\"x\"} 1\n");
     }
 
     #[test]
@@ -341,7 +334,7 @@ mod tests {
         ]);
         assert_eq!(
             text.unwrap(),
-            "# TYPE a_b counter\na_b{x=\"1\"} 1\na_b{x=\"2\"} 2\n# TYPE a_b_gauge gauge\na_b_gauge 0\n"
+            "# TYPE a_b counter\na_b{x=\"1\"} 1\na_b{x=\"2\"} 2\n# TYPE a_b_value gauge\na_b_value 0\n"
         );
     }
 
@@ -350,13 +343,13 @@ mod tests {
         let text = render(vec![
             family("h", MetricType::HISTOGRAM, vec![histogram(&[])]),
             family("h_count", MetricType::GAUGE, vec![labelled(&[])]),
-            family("h_count_gauge", MetricType::GAUGE, vec![labelled(&[])]),
+            family("h_count_value", MetricType::GAUGE, vec![labelled(&[])]),
         ]);
         let text = text.unwrap();
         assert_eq!(text.matches("h_count 2\n").count(), 1, "{text}");
         assert!(!text.contains("TYPE h_count gauge"), "{text}");
         assert!(
-            text.contains("# TYPE h_count_gauge_ gauge\nh_count_gauge_ 0\n"),
+            text.contains("# TYPE h_count_value_ gauge\nh_count_value_ 0\n"),
             "{text}"
         );
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use tokio::{runtime::Handle, sync::Semaphore};
-use tracing::subscriber::NoSubscriber;
 
 /// Bounds what is computed, whoever asks and on whichever runtime.
 #[derive(Debug)]
@@ -44,8 +43,7 @@ impl Seats {
         let job = runtime.spawn_blocking(move || {
             // Held by the work and not by who asked: it goes on when a client hangs up.
             let _held = (place, turn);
-            // On a host's runtime its subscriber would see what the monitor does to answer.
-            tracing::subscriber::with_default(NoSubscriber::default(), work)
+            work()
         });
         job.await.map_err(|error| {
             if error.is_panic() {
