@@ -58,3 +58,27 @@ impl Samples {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let mut samples = Samples::default();
+        assert_eq!(samples.json()["p50_ms"], Value::Null);
+        for milliseconds in (1..=200).rev() {
+            samples.push(Duration::from_millis(milliseconds));
+        }
+        let json = samples.json();
+        assert_eq!(json["count"], 200);
+        assert_eq!(json["p50_ms"], 100.0);
+        assert_eq!(json["p95_ms"], 190.0);
+        assert_eq!(json["p99_ms"], 198.0);
+        assert_eq!(json["p99_9_ms"], 200.0);
+        assert_eq!(
+            (&json["min_ms"], &json["max_ms"]),
+            (&json!(1.0), &json!(200.0))
+        );
+    }
+}
