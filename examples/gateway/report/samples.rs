@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// Durations kept per series, so that a gateway left running for weeks doesn't grow.
-pub(crate) const KEPT: usize = 2_000_000;
+pub(crate) const KEPT: usize = 500_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
