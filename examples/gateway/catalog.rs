@@ -171,3 +171,29 @@ pub(crate) fn route(model: &str) -> Vec<Target> {
     });
     std::iter::once(first).chain(stand_ins).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_stands_in_once_with_the_same_family() {
+        for target in targets() {
+            let route = route(target.model.name);
+            let providers: Vec<&str> = route.iter().map(|to| to.provider.name).collect();
+            assert_eq!(providers.len(), PROVIDERS.len());
+            assert_eq!(providers[0], target.provider.name);
+            assert!(
+                route
+                    .iter()
+                    .all(|to| to.model.family == target.model.family)
+            );
+            assert!(
+                PROVIDERS
+                    .iter()
+                    .all(|provider| providers.contains(&provider.name))
+            );
+        }
+        assert!(route("gpt-9-ultra").is_empty());
+    }
+}

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aimux_otel::{BuildError, ShutdownError, ViewError};
+use aimux_otel::{BuildError, ViewError};
 
 use crate::args::ArgsError;
 use crate::traffic::ReplayError;
@@ -37,8 +37,6 @@ pub(crate) enum GatewayError {
     Runtime(#[source] io::Error),
     #[error("cannot look at the run")]
     View(#[from] ViewError),
-    #[error("the monitor did not end well")]
-    Shutdown(#[from] ShutdownError),
 }
 
 impl GatewayError {

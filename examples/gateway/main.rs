@@ -81,7 +81,10 @@ fn run(options: &Options) -> Result<(), GatewayError> {
         runtime.shutdown_timeout(Duration::from_secs(1));
         tell()?;
     }
-    monitor.shutdown(Duration::from_secs(5))?;
+    if let Err(error) = monitor.shutdown(Duration::from_secs(5)) {
+        // Such as a collector that is not there: the run itself went well.
+        eprintln!("gateway: {error}");
+    }
     Ok(())
 }
 
@@ -90,8 +93,10 @@ fn monitor(options: &Options, recorded: Arc<Recorded>) -> Result<PerformanceMoni
     let mut builder = PerformanceMonitor::builder()
         .service_name("gateway")
         .collection_interval(Duration::from_secs(1))
-        .serve(options.monitor_listen)
-        .on_event(move |event| recorded.take(event));
+        .serve(options.monitor_listen);
+    if options.json.is_some() {
+        builder = builder.on_event(move |event| recorded.take(event));
+    }
     for provider in &catalog::PROVIDERS {
         builder = builder.provider(
             provider.name,

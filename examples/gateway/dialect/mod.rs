@@ -129,3 +129,104 @@ impl StreamWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{Stop, Usage};
+    use serde_json::json;
+
+    const BOTH: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
+
+    #[test]
+    fn a_request_reads_the_same_in_both_dialects() {
+        let asked = json!({
+            "model": "gpt-4o", "max_tokens": 9, "stream": true, "temperature": 0.5,
+            "messages": [
+                { "role": "system", "content": "be brief" },
+                { "role": "user", "content": [{ "type": "text", "text": "hello" }] },
+            ],
+        });
+        let asked = Dialect::OpenAi
+            .read_request(asked.to_string().as_bytes())
+            .unwrap();
+        for dialect in BOTH {
+            let written = dialect.write_request(&asked, "other").to_string();
+            let read = dialect.read_request(written.as_bytes()).unwrap();
+            assert_eq!(read.model, "other");
+            assert_eq!(read.messages, asked.messages);
+            assert_eq!(read.max_tokens, Some(9));
+            assert_eq!(read.temperature, Some(0.5));
+            assert!(read.stream && read.include_usage);
+        }
+    }
+
+    #[test]
+    fn a_stream_reads_as_it_was_written_whatever_its_chunks() {
+        let usage = Usage {
+            input_tokens: 7,
+            output_tokens: 2,
+        };
+        for dialect in BOTH {
+            let mut writer = dialect.stream_writer(StreamHead {
+                request_id: "1".to_owned(),
+                model: "gpt-4o".to_owned(),
+                input_tokens: 7,
+                include_usage: true,
+            });
+            let mut text = writer.write(&Piece::Text("the ".to_owned()));
+            text += &writer.write(&Piece::Text("sea\n\n".to_owned()));
+            text += &writer.write(&Piece::End {
+                stop: Stop::Length,
+                usage,
+            });
+            let (mut parser, mut reader) = (Parser::default(), dialect.stream_reader());
+            let (mut said, mut ended) = (String::new(), false);
+            for byte in text.bytes() {
+                parser.push(&[byte]);
+                match parser.next_event().and_then(|event| reader.read(&event)) {
+                    Some(Piece::Text(text)) => said += &text,
+                    Some(Piece::End { stop, usage: spent }) => {
+                        assert_eq!((stop, spent), (Stop::Length, usage));
+                        ended = true;
+                    }
+                    Some(Piece::Fault(fault)) => panic!("{fault}"),
+                    None => {}
+                }
+            }
+            assert_eq!(said, "the sea\n\n");
+            assert!(ended);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_stops_short_has_no_end() {
+        let mut reader = Dialect::OpenAi.stream_reader();
+        let done = Event {
+            name: String::new(),
+            data: "[DONE]".to_owned(),
+        };
+        assert!(matches!(reader.read(&done), Some(Piece::Fault(_))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_request_is_said() {
+        let bodies = [
+            ("{\"messages\": 7}", "messages"),
+            (
+                "{\"model\": \"m\", \"max_tokens\": 1, \"messages\": []}",
+                "at least one",
+            ),
+            ("nonsense", "expected"),
+        ];
+        for dialect in BOTH {
+            for (body, expected) in bodies {
+                let said = dialect.read_request(body.as_bytes()).unwrap_err();
+                assert!(
+                    said.contains(expected) || said.contains("invalid"),
+                    "{said}"
+                );
+            }
+        }
+    }
+}

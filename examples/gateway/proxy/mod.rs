@@ -55,7 +55,7 @@ struct TimeLimits {
 
 impl TimeLimits {
     /// Below this a busy machine would be taken for a slow provider.
-    const LEAST: Duration = Duration::from_millis(500);
+    const LEAST: Duration = Duration::from_secs(1);
 
     fn new(pace: Pace) -> Self {
         let limit = |seconds| pace.real(Duration::from_secs(seconds)).max(Self::LEAST);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// Durations kept per series, so that a gateway left running for weeks doesn't grow.
-pub(crate) const KEPT: usize = 2_000_000;
+pub(crate) const KEPT: usize = 500_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
@@ -56,5 +56,29 @@ impl Samples {
             "p99_9_ms": percentile(999),
             "max_ms": sorted.last().map(|nanoseconds| *nanoseconds as f64 / 1e6),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let mut samples = Samples::default();
+        assert_eq!(samples.json()["p50_ms"], Value::Null);
+        for milliseconds in (1..=200).rev() {
+            samples.push(Duration::from_millis(milliseconds));
+        }
+        let json = samples.json();
+        assert_eq!(json["count"], 200);
+        assert_eq!(json["p50_ms"], 100.0);
+        assert_eq!(json["p95_ms"], 190.0);
+        assert_eq!(json["p99_ms"], 198.0);
+        assert_eq!(json["p99_9_ms"], 200.0);
+        assert_eq!(
+            (&json["min_ms"], &json["max_ms"]),
+            (&json!(1.0), &json!(200.0))
+        );
     }
 }

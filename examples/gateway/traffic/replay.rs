@@ -184,3 +184,64 @@ fn three(text: &str, separator: char) -> Option<[f64; 3]> {
     let three = [parts.next()??, parts.next()??, parts.next()??];
     parts.next().is_none().then_some(three)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> f64 {
+        seconds(text).unwrap()
+    }
+
+    #[test]
+    fn times_are_told_apart_across_leap_days() {
+        let day = 86_400.0;
+        assert_eq!(
+            at("2024-03-01 00:00:00") - at("2024-02-28 00:00:00"),
+            2.0 * day
+        );
+        assert_eq!(at("2023-03-01 00:00:00") - at("2023-02-28 00:00:00"), day);
+        assert_eq!(
+            at("2024-01-01T00:00:00Z") - at("2023-12-31 23:59:59.5+00:00"),
+            0.5
+        );
+        for wrong in [
+            "",
+            "2023-11-16",
+            "2023-13-01 00:00:00",
+            "2023-11-16 24:00:00",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_row_needs_three_good_fields() {
+        assert!(row("2023-11-16 18:17:03.97,3180,8").is_ok());
+        for wrong in [
+            "2023-11-16 18:17:03.97,3180",
+            "2023-11-16 18:17:03.97,3180,8,9",
+            "2023-11-16 18:17:03.97,-1,8",
+            "2023-11-16 18:17:03.97,3180,100001",
+            "now,3180,8",
+        ] {
+            assert!(row(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_rule_depends_on_the_seed_and_the_row_only() {
+        let row = row("2023-11-16 18:17:03.97,3180,8").unwrap();
+        let model = |seed, number| match shot(seed, number, Duration::ZERO, &row, &[]).ask {
+            Ask::Chat(question) => (question.model, question.dialect, question.stream),
+            Ask::Get(_) | Ask::Nonsense(_) => unreachable!("a row is a question"),
+        };
+        let models = |seed| {
+            (0..50)
+                .map(|number| model(seed, number))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(models(1), models(1));
+        assert_ne!(models(1), models(2));
+    }
+}
