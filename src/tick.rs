@@ -133,6 +133,8 @@ pub(crate) struct Shared {
     published: Mutex<Arc<Snapshot>>,
     /// Collections asked for, and the number that the last collection served.
     asked: AtomicU64,
+    /// Somebody wants a collection, unless there was one within the last second.
+    wanted: AtomicBool,
     served: Mutex<u64>,
     served_one: Condvar,
     stop: AtomicBool,
@@ -159,6 +161,7 @@ impl Shared {
             reader,
             published: Mutex::new(Arc::new(snapshot)),
             asked: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
             served: Mutex::new(0),
             served_one: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -172,13 +175,20 @@ impl Shared {
     }
 
     /// A snapshot not older than a second; or the last one, if the tick does not make it within
-    /// 50 ms. Blocks for that time at the most.
+    /// 50 ms. Blocks for that time at the most. All who wait share one collection.
     pub(crate) fn fresh(&self) -> Arc<Snapshot> {
-        let latest = self.latest();
-        if self.recorder.now().since(latest.collected_at) < FRESH {
-            return latest;
+        let since = self.recorder.now().before(FRESH);
+        let is_fresh = || self.latest().collected_at >= since;
+        if is_fresh() {
+            return self.latest();
         }
-        self.collect(WAIT);
+        self.wanted.store(true, Ordering::Release);
+        self.counter.ask();
+        let served = lock(&self.served);
+        let waited = self.served_one.wait_timeout_while(served, WAIT, |_| {
+            !is_fresh() && !self.stopped.load(Ordering::Acquire)
+        });
+        drop(waited);
         self.latest()
     }
 
@@ -231,7 +241,9 @@ impl Shared {
             let asked = self.asked.load(Ordering::Acquire);
             let now = self.recorder.now();
             let due = collected_at.after(interval);
-            let collects = stop || now >= due || asked > *lock(&self.served);
+            let wanted = self.wanted.swap(false, Ordering::AcqRel);
+            let wanted = wanted && now.since(collected_at) >= FRESH;
+            let collects = stop || now >= due || wanted || asked > *lock(&self.served);
             // What ends while the queue is drained belongs to the next collection.
             let until = if collects && !stop {
                 now

@@ -127,19 +127,18 @@ impl Hosts {
         Self((!names.is_empty()).then_some(names))
     }
 
-    /// On our own listener at `address`: if that is loopback, its names too.
+    /// On our own listener at `address`: if that is loopback, its names too, with any port. A page
+    /// that was rebound to us carries its own name, whatever the port; and a tunnel may have another.
     pub(crate) fn own(access: &Access, address: SocketAddr) -> Self {
         let configured = Self::merged(access);
         if !address.ip().is_loopback() {
             return configured;
         }
-        let port = address.port();
-        let loopback = [
-            address.to_string(),
-            format!("127.0.0.1:{port}"),
-            format!("[::1]:{port}"),
-            format!("localhost:{port}"),
-        ];
+        let own = match address {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        let loopback = [own.as_str(), "127.0.0.1", "[::1]", "localhost"];
         let mut names: Vec<Name> = loopback
             .iter()
             .filter_map(|name| Name::read(name))
@@ -255,6 +254,8 @@ mod tests {
             "[::1]:9464",
             "localhost:9464",
             "LocalHost:9464",
+            "localhost:1",
+            "localhost",
         ] {
             assert!(admits(&hosts, "/", host), "{host}");
         }
@@ -262,8 +263,6 @@ mod tests {
             "evil.example:9464",
             "evil.example",
             "localhost.evil.example:9464",
-            "localhost:1",
-            "localhost",
             "x@localhost:9464",
             "localhost:9464@evil.example",
             "localhost:",
