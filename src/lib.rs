@@ -1,7 +1,5 @@
 //! Know, live and from inside, how every AI provider treats your gateway.
 
-#![allow(dead_code, reason = "being built")]
-
 mod builder;
 mod clock;
 mod config;
@@ -9,6 +7,7 @@ mod core;
 mod edge;
 mod error;
 mod event_type;
+mod handle;
 #[cfg(feature = "server")]
 mod http;
 mod monitor;

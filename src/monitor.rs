@@ -4,18 +4,7 @@ use crate::{
     builder::MonitorBuilder,
     clock::Clock,
     config::{Environment, OtlpSettings, TraceSampling},
-    core::{
-        events::{PerformanceEvent, RecentEvents},
-        guards::{Attempt, Operation},
-        record::EventId,
-        recorder::Recorder,
-        snapshot::Snapshot,
-        views::{
-            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
-            ViewError,
-        },
-        window::Window,
-    },
+    core::{events::RecentEvents, recorder::Recorder},
     edge::{
         layer::{self, Traces},
         otel::{
@@ -25,7 +14,7 @@ use crate::{
     },
     error::{BuildError, ShutdownError},
     names,
-    tick::{Counter, MonitorHealth, Shared},
+    tick::{Counter, Shared},
 };
 #[cfg(feature = "server")]
 use crate::{edge::http_layer::HttpLayer, http};
@@ -179,7 +168,7 @@ impl PerformanceMonitor {
             Traces::new(tracer, self.inner.sampling, config.max_open)
         });
         layer::layer(
-            Arc::clone(self.recorder()),
+            Arc::clone(&self.inner.shared.recorder),
             config,
             Arc::clone(&self.inner.shared.subscribers),
             traces,
@@ -192,7 +181,7 @@ impl PerformanceMonitor {
     #[must_use]
     pub fn http_layer(&self) -> HttpLayer {
         let traces = self.inner.tracer_provider.is_some();
-        HttpLayer::new(Arc::clone(self.recorder()), traces)
+        HttpLayer::new(Arc::clone(&self.inner.shared.recorder), traces)
     }
 
     /// The meter provider that the monitor records on: what is recorded on it elsewhere reaches
@@ -229,137 +218,6 @@ impl PerformanceMonitor {
         http::router(surface, surface.merged_hosts(), http::Place::Merged)
     }
 
-    /// What each provider did over `window`.
-    ///
-    /// As with all these getters the numbers are not older than a second, or than the last
-    /// collection if that takes longer than 50 ms: it may block the caller for as long.
-    ///
-    /// # Errors
-    /// A window longer than the retention, or of no length.
-    pub fn providers(&self, window: Window) -> Result<ProvidersView, ViewError> {
-        views::providers(&self.fresh(), window, None)
-    }
-
-    /// What each endpoint did over `window`.
-    ///
-    /// # Errors
-    /// A window longer than the retention, or of no length.
-    pub fn endpoints(&self, window: Window) -> Result<EndpointsView, ViewError> {
-        views::endpoints(&self.fresh(), window, None)
-    }
-
-    /// What each component did over `window`.
-    ///
-    /// # Errors
-    /// A window longer than the retention, or of no length.
-    pub fn components(&self, window: Window) -> Result<ComponentsView, ViewError> {
-        views::components(&self.fresh(), window)
-    }
-
-    /// Providers and endpoints over `window`, the newest events, memory and alerts.
-    ///
-    /// # Errors
-    /// A window longer than the retention, or of no length.
-    pub fn real_time(&self, window: Window) -> Result<RealTimeView, ViewError> {
-        views::real_time(&self.fresh(), window)
-    }
-
-    /// The whole report over `window`.
-    ///
-    /// # Errors
-    /// A window longer than the retention, or of no length.
-    pub fn report(&self, window: Window) -> Result<PerformanceReport, ViewError> {
-        views::report(&self.fresh(), window)
-    }
-
-    /// The recent events that were kept, newest last.
-    #[must_use]
-    pub fn recent_events(&self) -> Vec<PerformanceEvent> {
-        self.inner.shared.counter.newest(usize::MAX)
-    }
-
-    /// What became of all that was offered to the monitor.
-    #[must_use]
-    pub fn health(&self) -> MonitorHealth {
-        self.inner.shared.health()
-    }
-
-    /// Collects now, and waits until it is done: what was recorded before this call is then in the
-    /// views. Waits ten seconds at the most, and not at all after a shutdown.
-    pub fn collect(&self) {
-        self.inner.shared.collect(Duration::from_secs(10));
-    }
-
-    /// Records one finished call to a provider.
-    ///
-    /// An empty `error_type` with `success` is a success; an error type outside the closed set
-    /// counts as `_OTHER`. A cost that is negative or not finite is refused and counted.
-    pub fn record_provider_request(
-        &self,
-        provider: &str,
-        model: &str,
-        duration: Duration,
-        success: bool,
-        error_type: &str,
-        cost_usd: f64,
-    ) {
-        let recorder = self.recorder();
-        recorder.provider_request(provider, model, duration, success, error_type, cost_usd);
-    }
-
-    /// An operation begins. With a provider or a model it is one attempt too.
-    ///
-    /// What is never ended is given up after an hour, and counted as dropped.
-    pub fn record_request_start(
-        &self,
-        request_id: &str,
-        endpoint: &str,
-        method: &str,
-        provider: &str,
-        model: &str,
-    ) -> EventId {
-        let recorder = self.recorder();
-        recorder.request_start(request_id, endpoint, method, provider, model)
-    }
-
-    /// The operation ends; whether it was open. To end it twice does nothing.
-    pub fn record_request_end(
-        &self,
-        event: EventId,
-        success: bool,
-        status_code: u16,
-        response_size: u64,
-        error_type: &str,
-        cost_usd: f64,
-    ) -> bool {
-        self.recorder().request_end(
-            event,
-            success,
-            status_code,
-            response_size,
-            error_type,
-            cost_usd,
-        )
-    }
-
-    /// Records an event made by hand.
-    ///
-    /// `PROVIDER_END` with a `provider` or `model` counts as an attempt, `REQUEST_END` with an
-    /// `endpoint` as an operation, and any other with a duration as work of its component.
-    pub fn record_event(&self, event: PerformanceEvent) {
-        self.recorder().event(event);
-    }
-
-    /// Begins to measure one call to a provider.
-    pub fn attempt(&self, provider: &str, model: &str) -> Attempt {
-        Attempt::begin(self.recorder(), provider, model)
-    }
-
-    /// Begins to measure what the gateway's client asked for.
-    pub fn operation(&self, endpoint: &str, method: &str) -> Operation {
-        Operation::begin(self.recorder(), endpoint, method)
-    }
-
     /// Stops: takes the last sample, sends what is to be sent, and ends the monitor's threads.
     /// What is recorded from now on is dropped, and counted as dropped. Returns within `deadline`.
     ///
@@ -391,12 +249,9 @@ impl PerformanceMonitor {
         }
     }
 
-    fn recorder(&self) -> &Arc<Recorder> {
-        &self.inner.shared.recorder
-    }
-
-    fn fresh(&self) -> Arc<Snapshot> {
-        self.inner.shared.fresh()
+    /// What the tick works on.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
     }
 }
 

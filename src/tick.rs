@@ -131,6 +131,7 @@ pub(crate) struct Shared {
     configured: Arc<Configured>,
     reader: ViewReader,
     published: Mutex<Arc<Snapshot>>,
+    window_bytes: AtomicU64,
     /// Collections asked for, and the number that the last collection served.
     asked: AtomicU64,
     /// Somebody wants a collection, unless there was one within the last second.
@@ -160,6 +161,7 @@ impl Shared {
             subscribers: Arc::default(),
             reader,
             published: Mutex::new(Arc::new(snapshot)),
+            window_bytes: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             served: Mutex::new(0),
@@ -284,6 +286,8 @@ impl Shared {
             return;
         };
         windows.append(collection);
+        let bytes = u64::try_from(windows.heap_bytes()).unwrap_or(u64::MAX);
+        self.window_bytes.store(bytes, Ordering::Relaxed);
         let snapshot = Snapshot {
             started: self.started,
             collected_at: until,
@@ -318,6 +322,8 @@ impl Shared {
             counted: recorder.counted(),
             dropped: dropped.into(),
             labels_refused: recorder.labels.named().map(refused).into(),
+            series_folded: self.latest().history.totals.folded,
+            window_bytes: self.window_bytes.load(Ordering::Relaxed),
         }
     }
 }
@@ -334,6 +340,10 @@ pub struct MonitorHealth {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Label values that were counted under `_OTHER`, by kind of label.
     pub labels_refused: BTreeMap<&'static str, u64>,
+    /// Points of series that share one series for want of room.
+    pub series_folded: u64,
+    /// Memory that the windows and the totals take, in bytes, as of the last collection.
+    pub window_bytes: u64,
 }
 
 fn configured(config: &Config) -> Arc<Configured> {

@@ -1,5 +1,13 @@
 //! The `OTEL_*` variables that are the monitor's own to honour, each in a process of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 mod support;
 
 use aimux_otel::{PerformanceMonitor, Window};

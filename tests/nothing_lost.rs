@@ -3,6 +3,14 @@
 //!
 //! `AIMUX_STRESS_EVENTS` sets how many events are recorded before the shutdown.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use aimux_otel::{PerformanceMonitor, Window};
 use std::{
     sync::{
@@ -35,7 +43,10 @@ fn record(monitor: &PerformanceMonitor, n: u64) -> u64 {
                 status_code = Empty,
                 cost = Empty
             );
-            span.record("status_code", if n % 8 == 0 { 503 } else { 200_u64 });
+            span.record(
+                "status_code",
+                if n.is_multiple_of(8) { 503 } else { 200_u64 },
+            );
             span.record("cost", 0.000_001);
             1
         }

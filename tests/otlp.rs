@@ -1,5 +1,13 @@
 //! Push by OTLP: what a receiver gets is what the views say, and only what is sampled is traced.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 mod support;
 
 use aimux_otel::{MonitorBuilder, OtlpProtocol, PerformanceMonitor, TraceSampling, Window};

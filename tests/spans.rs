@@ -1,5 +1,13 @@
 //! From spans to views: what `#[instrument]` and its fields come to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
 use aimux_otel::{PerformanceEventType, PerformanceMonitor, ProvidersView, Window};
 use std::time::Duration;
 use tracing::{Span, field::Empty, info_span, instrument};

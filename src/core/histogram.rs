@@ -77,6 +77,7 @@ impl ExponentialHistogram {
     }
 
     /// Counts one `value`; one that is below zero or not finite is left out.
+    #[cfg(test)]
     pub(crate) fn record(&mut self, value: f64) {
         if !value.is_finite() || value < 0.0 {
             return;
@@ -341,6 +342,7 @@ fn lower_bound(index: i32, scale: i8) -> f64 {
 }
 
 /// The bucket of a `value` above zero.
+#[cfg(test)]
 fn bucket_of(value: f64, scale: i8) -> i32 {
     let mut index = (value.log2() / log2_base(scale)).ceil() as i32 - 1;
     // The logarithm is not exact near a boundary; the boundary decides.

@@ -91,11 +91,6 @@ impl LabelTable {
         }
     }
 
-    /// The number of `text`, if it was admitted.
-    pub(crate) fn known(&self, text: &str) -> Option<Label> {
-        self.find(text, self.hash(text))
-    }
-
     /// The text of `label`; `None` for [`Label::NONE`].
     pub(crate) fn text(&self, label: Label) -> Option<Arc<str>> {
         match label {
@@ -190,7 +185,9 @@ impl LabelTable {
         } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk()) {
             u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
         } else {
-            bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
+            bytes
+                .iter()
+                .fold(0, |all, byte| all << 8 | u64::from(*byte))
         };
         mix(hash ^ last)
     }

@@ -89,6 +89,7 @@ impl<T> OpenTable<T> {
     }
 
     /// How many are open.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|s| lock(&s.0).keys.len()).sum()
     }

@@ -25,11 +25,6 @@ impl Writer {
         self.bytes
     }
 
-    /// How many whole bytes so far.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     pub(crate) fn byte(&mut self, byte: u8) {
         self.bytes.push(byte);
     }

@@ -10,7 +10,6 @@ use crate::core::histogram::ExponentialHistogram;
 use crate::core::memory::MemoryMetrics;
 use crate::core::series::{MetricInfo, SeriesKey};
 use crate::core::window::History;
-use crate::names;
 
 /// What the views show also before it did anything, with zeros.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +25,10 @@ pub(crate) struct Configured {
 
 impl Configured {
     /// Nothing but a preference for what this crate records.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self {
-            preferred_scopes: vec![Arc::from(names::SCOPE)],
+            preferred_scopes: vec![Arc::from(crate::names::SCOPE)],
             ..Self::default()
         }
     }

@@ -144,6 +144,4 @@ impl History {
 }
 
 #[cfg(test)]
-mod footprint;
-#[cfg(test)]
 mod tests;

@@ -1,0 +1,155 @@
+//! What a monitor can be asked, and told by hand.
+
+use crate::{
+    PerformanceMonitor,
+    core::{
+        events::PerformanceEvent,
+        guards::{Attempt, Operation},
+        record::EventId,
+        recorder::Recorder,
+        views::{
+            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
+            ViewError,
+        },
+        window::Window,
+    },
+    tick::MonitorHealth,
+};
+use std::{sync::Arc, time::Duration};
+
+impl PerformanceMonitor {
+    /// What each provider did over `window`.
+    ///
+    /// As with all these getters the numbers are not older than a second, or than the last
+    /// collection if that takes longer than 50 ms: it may block the caller for as long.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn providers(&self, window: Window) -> Result<ProvidersView, ViewError> {
+        views::providers(&self.shared().fresh(), window, None)
+    }
+
+    /// What each endpoint did over `window`.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn endpoints(&self, window: Window) -> Result<EndpointsView, ViewError> {
+        views::endpoints(&self.shared().fresh(), window, None)
+    }
+
+    /// What each component did over `window`.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn components(&self, window: Window) -> Result<ComponentsView, ViewError> {
+        views::components(&self.shared().fresh(), window)
+    }
+
+    /// Providers and endpoints over `window`, the newest events, memory and alerts.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn real_time(&self, window: Window) -> Result<RealTimeView, ViewError> {
+        views::real_time(&self.shared().fresh(), window)
+    }
+
+    /// The whole report over `window`.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn report(&self, window: Window) -> Result<PerformanceReport, ViewError> {
+        views::report(&self.shared().fresh(), window)
+    }
+
+    /// The recent events that were kept, newest last.
+    #[must_use]
+    pub fn recent_events(&self) -> Vec<PerformanceEvent> {
+        self.shared().counter.newest(usize::MAX)
+    }
+
+    /// What became of all that was offered to the monitor.
+    #[must_use]
+    pub fn health(&self) -> MonitorHealth {
+        self.shared().health()
+    }
+
+    /// Collects now, and waits until it is done: what was recorded before this call is then in the
+    /// views. Waits ten seconds at the most, and not at all after a shutdown.
+    pub fn collect(&self) {
+        self.shared().collect(Duration::from_secs(10));
+    }
+
+    /// Records one finished call to a provider.
+    ///
+    /// An empty `error_type` with `success` is a success; an error type outside the closed set
+    /// counts as `_OTHER`. A cost that is negative or not finite is refused and counted.
+    pub fn record_provider_request(
+        &self,
+        provider: &str,
+        model: &str,
+        duration: Duration,
+        success: bool,
+        error_type: &str,
+        cost_usd: f64,
+    ) {
+        let recorder = self.recorder();
+        recorder.provider_request(provider, model, duration, success, error_type, cost_usd);
+    }
+
+    /// An operation begins. With a provider or a model it is one attempt too.
+    ///
+    /// What is never ended is given up after an hour, and counted as dropped.
+    pub fn record_request_start(
+        &self,
+        request_id: &str,
+        endpoint: &str,
+        method: &str,
+        provider: &str,
+        model: &str,
+    ) -> EventId {
+        let recorder = self.recorder();
+        recorder.request_start(request_id, endpoint, method, provider, model)
+    }
+
+    /// The operation ends; whether it was open. To end it twice does nothing.
+    pub fn record_request_end(
+        &self,
+        event: EventId,
+        success: bool,
+        status_code: u16,
+        response_size: u64,
+        error_type: &str,
+        cost_usd: f64,
+    ) -> bool {
+        self.recorder().request_end(
+            event,
+            success,
+            status_code,
+            response_size,
+            error_type,
+            cost_usd,
+        )
+    }
+
+    /// Records an event made by hand.
+    ///
+    /// `PROVIDER_END` with a `provider` or `model` counts as an attempt, `REQUEST_END` with an
+    /// `endpoint` as an operation, and any other with a duration as work of its component.
+    pub fn record_event(&self, event: PerformanceEvent) {
+        self.recorder().event(event);
+    }
+
+    /// Begins to measure one call to a provider.
+    pub fn attempt(&self, provider: &str, model: &str) -> Attempt {
+        Attempt::begin(self.recorder(), provider, model)
+    }
+
+    /// Begins to measure what the gateway's client asked for.
+    pub fn operation(&self, endpoint: &str, method: &str) -> Operation {
+        Operation::begin(self.recorder(), endpoint, method)
+    }
+
+    fn recorder(&self) -> &Arc<Recorder> {
+        &self.shared().recorder
+    }
+}
