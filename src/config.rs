@@ -116,6 +116,10 @@ pub enum OtlpProtocol {
 
 /// What to push, and where to.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(dead_code, reason = "read by the exporters")
+)]
 pub(crate) struct OtlpSettings {
     pub(crate) metrics: bool,
     pub(crate) traces: bool,
