@@ -1,4 +1,39 @@
 //! Know, live and from inside, how every AI provider treats your gateway.
+//!
+//! ```
+//! use aimux_otel::{PerformanceMonitor, Window};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let monitor = PerformanceMonitor::builder().build()?;
+//! let took = Duration::from_millis(850);
+//! monitor.record_provider_request("cerebras", "llama3.1-70b", took, true, "", 0.0042);
+//! monitor.collect();
+//!
+//! let view = monitor.providers(Window::Last(Duration::from_secs(300)))?;
+//! let cerebras = &view.providers["cerebras"];
+//! assert_eq!(cerebras.total_requests, 1);
+//! assert_eq!(cerebras.total_cost, 0.0042);
+//! // A percentile is within 0.5416 % of the exact one, and the answer says so.
+//! let p95 = cerebras.p95_response_time_ms.unwrap_or_default();
+//! assert!((p95 - 850.0).abs() <= 850.0 * 0.005_416);
+//! assert!(view.coverage.quantile_error_percent.is_some_and(|error| error < 0.5416));
+//! # Ok(()) }
+//! ```
+//!
+//! Where to look:
+//!
+//! - [`PerformanceMonitor`] is what you keep: [`builder`](PerformanceMonitor::builder) makes it,
+//!   [`layer`](PerformanceMonitor::layer) measures spans, the getters tell.
+//! - [`ProvidersView`], [`EndpointsView`], [`ComponentsView`], [`RealTimeView`] and
+//!   [`PerformanceReport`] are the answers, as values and as JSON alike.
+//! - [`Attempt`] and [`Operation`] are guards for code without spans: they see a cancelled future.
+//! - [`HttpLayer`] measures the endpoints of an axum app, and [`SpanBody`] keeps a span open to the
+//!   end of a streamed body.
+//! - [`ViewReader`] and [`streams`] go onto a meter provider of your own.
+//!
+//! Which fields make a span count, the routes, and the variables that are honoured: the
+//! [README](https://docs.rs/crate/aimux-otel/latest). Why it is built so: `DESIGN.md` in the source.
 
 mod builder;
 mod clock;
@@ -37,3 +72,8 @@ pub use error::{BuildError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use monitor::PerformanceMonitor;
 pub use tick::MonitorHealth;
+
+/// The README's code is compiled too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
