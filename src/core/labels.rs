@@ -15,6 +15,9 @@ use std::{
 /// A value longer than this, in bytes, is refused.
 const MAX_VALUE_BYTES: usize = 128;
 
+/// A [`Digest`] holds all of a text that is not longer.
+const WHOLE_BYTES: usize = 16;
+
 /// The number of an admitted value in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Label(u16);
@@ -41,7 +44,7 @@ impl Label {
 
 #[derive(Debug)]
 struct Entry {
-    hash: u64,
+    digest: Digest,
     label: Label,
     text: Arc<str>,
 }
@@ -55,7 +58,7 @@ pub(crate) struct LabelTable {
     next: AtomicU16,
     admitting: Mutex<()>,
     refused: AtomicU64,
-    seed: u64,
+    seeds: [u64; 2],
 }
 
 impl LabelTable {
@@ -64,13 +67,14 @@ impl LabelTable {
     pub(crate) fn new<'a>(configured: impl IntoIterator<Item = &'a str>, limit: usize) -> Self {
         let configured: Vec<&str> = configured.into_iter().collect();
         let capacity = configured.len().saturating_add(limit).min(32_000);
+        let random = RandomState::new();
         let table = Self {
             cells: empty_cells((capacity.max(4) * 2).next_power_of_two()),
             texts: empty_cells(capacity),
             next: AtomicU16::new(2),
             admitting: Mutex::new(()),
             refused: AtomicU64::new(0),
-            seed: RandomState::new().hash_one(0_u64),
+            seeds: [0, 1].map(|n: u64| random.hash_one(n)),
         };
         for text in configured {
             table.label(text);
@@ -84,10 +88,10 @@ impl LabelTable {
         if text.len() > MAX_VALUE_BYTES {
             return self.refuse();
         }
-        let hash = self.hash(text);
-        match self.find(text, hash) {
+        let digest = Digest::of(text);
+        match self.find(text, digest) {
             Some(label) => label,
-            None => self.admit(text, hash),
+            None => self.admit(text, digest),
         }
     }
 
@@ -115,12 +119,12 @@ impl LabelTable {
     }
 
     #[inline]
-    fn find(&self, text: &str, hash: u64) -> Option<Label> {
+    fn find(&self, text: &str, digest: Digest) -> Option<Label> {
         let mask = self.cells.len() - 1;
-        let mut at = hash as usize & mask;
+        let mut at = self.start(digest) & mask;
         // At most half of the cells are ever taken, so this meets an empty one.
         while let Some(entry) = self.cells.get(at)?.get() {
-            if entry.hash == hash && &*entry.text == text {
+            if entry.digest == digest && (digest.is_whole() || &*entry.text == text) {
                 return Some(entry.label);
             }
             at = (at + 1) & mask;
@@ -129,17 +133,17 @@ impl LabelTable {
     }
 
     #[cold]
-    fn admit(&self, text: &str, hash: u64) -> Label {
+    fn admit(&self, text: &str, digest: Digest) -> Label {
         if self.admitted() < self.texts.len() && is_fit(text) {
             let _admitting = self
                 .admitting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             // Another thread may have admitted it, or taken the last place, in the meantime.
-            if let Some(label) = self.find(text, hash) {
+            if let Some(label) = self.find(text, digest) {
                 return label;
             }
-            if let Some(label) = self.write(text, hash) {
+            if let Some(label) = self.write(text, digest) {
                 return label;
             }
         }
@@ -151,7 +155,7 @@ impl LabelTable {
         Label::OTHER
     }
 
-    fn write(&self, text: &str, hash: u64) -> Option<Label> {
+    fn write(&self, text: &str, digest: Digest) -> Option<Label> {
         let label = Label(self.next.load(Ordering::Relaxed));
         let text: Arc<str> = Arc::from(text);
         self.texts
@@ -159,8 +163,12 @@ impl LabelTable {
             .set(Arc::clone(&text))
             .ok()?;
         let mask = self.cells.len() - 1;
-        let mut at = hash as usize & mask;
-        let mut entry = Entry { hash, label, text };
+        let mut at = self.start(digest) & mask;
+        let mut entry = Entry {
+            digest,
+            label,
+            text,
+        };
         while let Err(back) = self.cells.get(at)?.set(entry) {
             entry = back;
             at = (at + 1) & mask;
@@ -169,34 +177,61 @@ impl LabelTable {
         Some(label)
     }
 
-    /// A multiplicative hash, seeded so that nobody outside can aim at one cell.
+    /// Where to look for a text: seeded so that nobody outside can aim at one cell.
     #[inline]
-    fn hash(&self, text: &str) -> u64 {
+    fn start(&self, digest: Digest) -> usize {
+        let [head, tail] = self.seeds;
+        let tail = tail.wrapping_add(digest.len as u64) ^ digest.tail;
+        fold(digest.head ^ head, tail) as usize
+    }
+}
+
+/// What look-ups compare: a text of up to 16 bytes as two words, or the hash of a longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Digest {
+    head: u64,
+    tail: u64,
+    len: usize,
+}
+
+impl Digest {
+    #[inline]
+    fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        let mut hash = self.seed ^ bytes.len() as u64;
-        let mut rest = bytes;
-        while let Some((word, after)) = rest.split_first_chunk::<8>() {
-            hash = mix(hash ^ u64::from_le_bytes(*word));
-            rest = after;
-        }
-        // The last eight bytes again instead of one by one; or the first and last four.
-        let last = if let Some(word) = bytes.last_chunk::<8>() {
-            u64::from_le_bytes(*word)
-        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk()) {
-            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-        } else {
-            bytes
-                .iter()
-                .fold(0, |all, byte| all << 8 | u64::from(*byte))
+        // The two words overlap unless the text has 16 bytes, or 8.
+        let (mut head, tail) = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(head), Some(tail)) => (
+                    u64::from(u32::from_le_bytes(*head)),
+                    u64::from(u32::from_le_bytes(*tail)),
+                ),
+                _ => (bytes.iter().fold(0, |all, b| all << 8 | u64::from(*b)), 0),
+            },
         };
-        mix(hash ^ last)
+        if bytes.len() > WHOLE_BYTES {
+            let (words, _) = bytes.as_chunks();
+            for word in words {
+                head = fold(head ^ u64::from_le_bytes(*word), 0x9E37_79B9_7F4A_7C15);
+            }
+        }
+        Self {
+            head,
+            tail,
+            len: bytes.len(),
+        }
+    }
+
+    /// Whether no other text has it.
+    #[inline]
+    const fn is_whole(self) -> bool {
+        self.len <= WHOLE_BYTES
     }
 }
 
 #[inline]
-fn mix(value: u64) -> u64 {
-    const ODD: u128 = 0x9E37_79B9_7F4A_7C15;
-    let wide = u128::from(value) * ODD;
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a) * u128::from(b);
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 

@@ -47,15 +47,22 @@ impl<T> OpenTable<T> {
     /// Whether there was room for it.
     #[inline]
     pub(crate) fn insert(&self, key: u64, value: T) -> bool {
+        self.insert_and(key, value, |_| {})
+    }
+
+    /// Whether there was room for it; then `complete` changes it in its place, while its shard is
+    /// locked: it must not call out.
+    #[inline]
+    pub(crate) fn insert_and(&self, key: u64, value: T, complete: impl FnOnce(&mut T)) -> bool {
         let Some(mut shard) = self.shard(key) else {
             return false;
         };
-        let room = shard.keys.len() < self.limit;
-        if room {
-            shard.keys.push(key);
-            shard.values.push(value);
+        if shard.keys.len() >= self.limit {
+            return false;
         }
-        room
+        shard.keys.push(key);
+        shard.values.push(value);
+        shard.values.last_mut().map(complete).is_some()
     }
 
     /// Takes it out, and hands it on when nothing is locked any more.
@@ -63,8 +70,7 @@ impl<T> OpenTable<T> {
     pub(crate) fn remove(&self, key: u64) -> Option<T> {
         let mut shard = self.shard(key)?;
         let at = shard.find(key)?;
-        shard.keys.swap_remove(at);
-        Some(shard.values.swap_remove(at))
+        shard.take(at)
     }
 
     /// Looks at it, or changes it, while its shard is locked: `then` must not call out.
@@ -81,8 +87,7 @@ impl<T> OpenTable<T> {
         for shard in &self.shards {
             let mut shard = lock(&shard.0);
             while let Some(at) = shard.values.iter().position(&mut expired) {
-                shard.keys.swap_remove(at);
-                removed.push(shard.values.swap_remove(at));
+                removed.extend(shard.take(at));
             }
         }
         removed
@@ -109,6 +114,17 @@ impl<T> Open<T> {
     #[inline]
     fn find(&self, key: u64) -> Option<usize> {
         self.keys.iter().position(|open| *open == key)
+    }
+
+    /// The last one, which it mostly is, leaves without another taking its place.
+    #[inline]
+    fn take(&mut self, at: usize) -> Option<T> {
+        self.keys.swap_remove(at);
+        if at == self.keys.len() {
+            self.values.pop()
+        } else {
+            Some(self.values.swap_remove(at))
+        }
     }
 }
 

@@ -72,10 +72,10 @@ impl Queue {
             return Pushed::Closed;
         }
         let waiting = buffer.waiting.len();
-        if waiting >= SHARD_CAPACITY {
-            return Pushed::Full(measurement);
-        }
-        if buffer.waiting.capacity() == 0 {
+        if waiting == buffer.waiting.capacity() {
+            if waiting >= SHARD_CAPACITY {
+                return Pushed::Full(measurement);
+            }
             buffer.waiting.reserve_exact(SHARD_CAPACITY);
         }
         buffer.waiting.push(measurement);

@@ -161,6 +161,7 @@ fn span_callsite(metadata: &'static Metadata<'static>) -> Option<Callsite> {
             (name == HTTP_OPERATION).then_some(Field {
                 meaning: Meaning::HttpOperation,
                 alias: false,
+                contested: false,
             })
         };
         return Some(Callsite {
@@ -194,7 +195,16 @@ fn fields_of(
     recognise: impl Fn(&str) -> Option<Field>,
 ) -> Box<[Option<Field>]> {
     let names = metadata.fields().iter();
-    names.map(|field| recognise(field.name())).collect()
+    let mut fields: Box<[_]> = names.map(|field| recognise(field.name())).collect();
+    let told_by = |alias| {
+        let fields = fields.iter().flatten().filter(|f| f.alias == alias);
+        fields.fold(0, |bits, field| bits | field.meaning.bit())
+    };
+    let contested = told_by(true) & told_by(false);
+    for field in fields.iter_mut().flatten() {
+        field.contested = field.meaning.bit() & contested != 0;
+    }
+    fields
 }
 
 /// Callsites live as long as the process, so where one lies names it.

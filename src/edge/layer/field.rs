@@ -41,6 +41,8 @@ pub(super) struct Field {
     pub(super) meaning: Meaning,
     /// A short name of ours or an older one: gives way to the conventions' name.
     pub(super) alias: bool,
+    /// The callsite has both.
+    pub(super) contested: bool,
 }
 
 impl Meaning {
@@ -102,7 +104,11 @@ pub(super) fn recognise(name: &str) -> Option<Field> {
         "aimux.operation" => (ComponentOperation, false),
         _ => return None,
     };
-    Some(Field { meaning, alias })
+    Some(Field {
+        meaning,
+        alias,
+        contested: false,
+    })
 }
 
 /// What the field called `name` of an event tells, if anything.
@@ -117,5 +123,6 @@ pub(super) fn recognise_in_event(name: &str) -> Option<Field> {
     Some(Field {
         meaning,
         alias: false,
+        contested: false,
     })
 }

@@ -112,19 +112,23 @@ where
             return;
         };
         self.subscribers.span_seen.store(true, Ordering::Relaxed);
-        let mut state = SpanState::new(self.recorder.now(), number, callsite.kind);
-        attributes.record(&mut Reader {
-            callsite,
-            recorder: &self.recorder,
-            state: &mut state,
+        let started = self.recorder.now();
+        let around = self.operation_around(attributes, &context);
+        let state = SpanState::new(started, number, callsite.kind);
+        let inserted = self.spans.insert_and(id.into_u64(), state, |state| {
+            attributes.record(&mut Reader {
+                callsite,
+                recorder: &self.recorder,
+                state,
+            });
+            // The HTTP layer of another monitor keeps its operation elsewhere.
+            let is_own = |key: &u64| self.recorder.operations.with(*key, |_| ()).is_some();
+            state.kept = state.kept.filter(is_own);
+            if state.kept.is_none() {
+                (state.operation, state.kept) = around;
+            }
         });
-        // The HTTP layer of another monitor keeps its operation elsewhere.
-        let is_own = |key: &u64| self.recorder.operations.with(*key, |_| ()).is_some();
-        state.kept = state.kept.filter(is_own);
-        if state.kept.is_none() {
-            (state.operation, state.kept) = self.operation_around(attributes, &context);
-        }
-        if !self.spans.insert(id.into_u64(), state) {
+        if !inserted {
             self.recorder.refuse(DropReason::TooManyOpen);
         }
     }

@@ -51,6 +51,7 @@ pub(super) enum OtelStatus {
 }
 
 impl SpanState {
+    #[inline]
     pub(super) fn new(started: Timestamp, number: CallsiteNumber, kind: CallsiteKind) -> Self {
         Self {
             started,
@@ -109,27 +110,42 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     #[inline]
     fn field(&mut self, field: &TracingField) -> Option<Meaning> {
-        let Field { meaning, alias } = (*self.callsite.fields.get(field.index())?)?;
-        if !alias {
-            self.state.conventional |= meaning.bit();
-        } else if self.state.conventional & meaning.bit() != 0 {
-            return None;
-        }
-        Some(meaning)
+        let field = (*self.callsite.fields.get(field.index())?)?;
+        (!field.contested || self.wins(field)).then_some(field.meaning)
     }
 
+    /// Whether what is told by this name counts: the conventions' name has the last word.
+    fn wins(&mut self, Field { meaning, alias, .. }: Field) -> bool {
+        if !alias {
+            self.state.conventional |= meaning.bit();
+        }
+        !alias || self.state.conventional & meaning.bit() == 0
+    }
+
+    #[inline]
     fn text(&mut self, meaning: Meaning, text: &str) {
-        let labels = &self.recorder.labels;
+        let labels = &*self.recorder.labels;
+        let measurement = &mut self.state.measurement;
+        let (table, label) = match meaning {
+            Meaning::Provider | Meaning::From => (&labels.providers, &mut measurement.provider),
+            Meaning::Model => (&labels.models, &mut measurement.model),
+            Meaning::Operation => (&labels.operations, &mut measurement.operation),
+            Meaning::Endpoint => (&labels.endpoints, &mut measurement.endpoint),
+            Meaning::Component => (&labels.components, &mut measurement.component),
+            Meaning::ComponentOperation => (
+                &labels.component_operations,
+                &mut measurement.component_operation,
+            ),
+            Meaning::To => (&labels.providers, &mut measurement.failover_to),
+            Meaning::Reason => (&labels.reasons, &mut measurement.reason),
+            _ => return self.unlabelled_text(meaning, text),
+        };
+        *label = table.label(text);
+    }
+
+    fn unlabelled_text(&mut self, meaning: Meaning, text: &str) {
         let measurement = &mut self.state.measurement;
         match meaning {
-            Meaning::Provider => measurement.provider = labels.providers.label(text),
-            Meaning::Model => measurement.model = labels.models.label(text),
-            Meaning::Operation => measurement.operation = labels.operations.label(text),
-            Meaning::Endpoint => measurement.endpoint = labels.endpoints.label(text),
-            Meaning::Component => measurement.component = labels.components.label(text),
-            Meaning::ComponentOperation => {
-                measurement.component_operation = labels.component_operations.label(text);
-            }
             Meaning::Method => measurement.method = Some(Method::from_text(text)),
             // That it was given up, or broke off, may follow from what was told before.
             Meaning::ErrorType if measurement.error.is_some() && error_type::is_ending(text) => {}
@@ -148,9 +164,6 @@ impl Reader<'_> {
                     measurement.kind = Kind::Signal;
                 }
             }
-            Meaning::From => measurement.provider = labels.providers.label(text),
-            Meaning::To => measurement.failover_to = labels.providers.label(text),
-            Meaning::Reason => measurement.reason = labels.reasons.label(text),
             _ => match text.parse::<f64>() {
                 Ok(number) => self.float(meaning, number),
                 Err(_) => self.unreadable(),
