@@ -9,18 +9,26 @@ use std::process::{Command, Stdio};
 use crate::candidates::Spec;
 use crate::child::{self, COUNTED_BURSTS};
 use crate::options::Options;
+use crate::timing::median;
 
 /// Per operation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Instructions {
     /// On the thread that does the operation; on both if the span is closed on another one.
     pub(crate) request: f64,
-    /// On all threads, until everything is counted.
-    pub(crate) all: f64,
+    /// On all other threads, until everything is counted.
+    pub(crate) others: f64,
     /// Calls to the allocator on the thread that does the operation.
     pub(crate) request_allocations: f64,
-    /// Calls to the allocator on all threads.
-    pub(crate) all_allocations: f64,
+    /// Calls to the allocator on all other threads.
+    pub(crate) other_allocations: f64,
+}
+
+impl Instructions {
+    /// On all threads.
+    pub(crate) fn all(&self) -> f64 {
+        self.request + self.others
+    }
 }
 
 /// What `valgrind --version` says, if there is one.
@@ -33,20 +41,27 @@ pub(crate) fn valgrind_version() -> Option<String> {
 /// Runs every candidate twice under callgrind.
 pub(crate) fn measure(
     chosen: &[&'static Spec],
-    _options: &Options,
+    options: &Options,
 ) -> Result<Vec<(&'static str, Instructions)>, Box<dyn Error>> {
     let mut found = Vec::new();
     for (index, spec) in chosen.iter().enumerate() {
         eprint!("\rinstructions: {} of {}", index + 1, chosen.len());
-        let once = count(spec, BURST)?;
-        let twice = count(spec, 2 * BURST)?;
-        let operations = (COUNTED_BURSTS * BURST) as f64;
-        let per_operation = |once: u64, twice: u64| (twice as f64 - once as f64) / operations;
+        check(spec)?;
+        let mut pairs = Vec::new();
+        for _ in 0..options.repeats {
+            pairs.push((count(spec, BURST)?, count(spec, 2 * BURST)?));
+        }
+        let per_operation = |of: fn(&Counted) -> u64| {
+            let operations = (COUNTED_BURSTS * BURST) as f64;
+            let pairs = pairs.iter();
+            let each = pairs.map(|(once, twice)| (of(twice) as f64 - of(once) as f64) / operations);
+            median(each.collect())
+        };
         let instructions = Instructions {
-            request: per_operation(once.request, twice.request),
-            all: per_operation(once.all, twice.all),
-            request_allocations: per_operation(once.request_allocations, twice.request_allocations),
-            all_allocations: per_operation(once.all_allocations, twice.all_allocations),
+            request: per_operation(|counted| counted.request),
+            others: per_operation(|counted| counted.others),
+            request_allocations: per_operation(|counted| counted.request_allocations),
+            other_allocations: per_operation(|counted| counted.other_allocations),
         };
         found.push((spec.name, instructions));
     }
@@ -61,9 +76,22 @@ const BURST: usize = 512;
 #[derive(Debug, Default)]
 struct Counted {
     request: u64,
-    all: u64,
+    others: u64,
     request_allocations: u64,
-    all_allocations: u64,
+    other_allocations: u64,
+}
+
+/// Fails unless the candidate counts all that it is given.
+fn check(spec: &Spec) -> Result<(), Box<dyn Error>> {
+    let status = child::command(std::env::current_exe()?)
+        .args(["--check", spec.name, &(2 * BURST).to_string()])
+        .stdin(Stdio::null())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{} does not count right", spec.name).into())
+    }
 }
 
 fn count(spec: &Spec, burst: usize) -> Result<Counted, Box<dyn Error>> {
@@ -92,11 +120,12 @@ fn count_in(folder: &Path, spec: &Spec, burst: usize) -> Result<Counted, Box<dyn
     let mut counted = Counted::default();
     for entry in fs::read_dir(folder)? {
         let profile = Profile::read(&fs::read_to_string(entry?.path())?);
-        counted.all += profile.instructions;
-        counted.all_allocations += profile.allocations;
         if (1..=request_threads).contains(&profile.thread) {
             counted.request += profile.instructions;
             counted.request_allocations += profile.allocations;
+        } else {
+            counted.others += profile.instructions;
+            counted.other_allocations += profile.allocations;
         }
     }
     if counted.request == 0 {

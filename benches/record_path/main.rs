@@ -45,6 +45,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         }
         Mode::Serve(name) => return child::serve(&name),
         Mode::Count(name, burst) => return child::count(&name, burst),
+        Mode::Check(name, burst) => return child::check(&name, burst),
         Mode::Measure(options) => options,
     };
     let chosen = options.choose(candidates::ALL)?;

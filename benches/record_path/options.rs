@@ -16,6 +16,7 @@ cargo bench --bench record_path [-- OPTIONS]
   --rounds N        rounds of all candidates [15]
   --operations N    operations per round, thread and candidate [20480]
   --burst N         operations between two times at which everything is counted [512]
+  --repeats N       pairs of runs under callgrind, of which the median counts [3]
   --json FILE       write all figures to FILE
   --list            name the candidates";
 
@@ -27,6 +28,8 @@ pub(crate) enum Mode {
     Serve(String),
     /// Be one candidate, and run it in bursts of so many operations.
     Count(String, usize),
+    /// The same, and look whether all of them were counted.
+    Check(String, usize),
     /// Start the others and print what they found.
     Measure(Options),
 }
@@ -39,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     pub(crate) operations: usize,
     pub(crate) burst: usize,
+    pub(crate) repeats: usize,
     pub(crate) json: Option<PathBuf>,
     only: Vec<String>,
 }
@@ -67,6 +71,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Mode, Str
         rounds: 15,
         operations: 20_480,
         burst: 512,
+        repeats: 3,
         json: None,
         only: Vec::new(),
     };
@@ -89,9 +94,13 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Mode, Str
                 return Ok(Mode::Help);
             }
             "--serve" => return Ok(Mode::Serve(value()?)),
-            "--count" => {
+            "--count" | "--check" => {
                 let name = value()?;
-                return Ok(Mode::Count(name, number("--count", &value()?)?));
+                let burst = number(&argument, &arguments.next().unwrap_or_default())?;
+                return Ok(match argument.as_str() {
+                    "--check" => Mode::Check(name, burst),
+                    _ => Mode::Count(name, burst),
+                });
             }
             "--bench" => bench = true,
             "--time" => options.instructions = false,
@@ -100,6 +109,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Mode, Str
             "--rounds" => options.rounds = number(&argument, &value()?)?,
             "--operations" => options.operations = number(&argument, &value()?)?,
             "--burst" => options.burst = number(&argument, &value()?)?,
+            "--repeats" => options.repeats = number(&argument, &value()?)?,
             "--json" => options.json = Some(PathBuf::from(value()?)),
             _ => return Err(format!("unknown option {argument}; --help lists them")),
         }

@@ -133,13 +133,13 @@ impl Report {
                 "{:24} {:>8} {:>8} {:>8} {:>8.2} {:>8.2} {:>9} {:>9} {:>9}",
                 row.spec.name,
                 whole(counted.request),
-                whole(counted.all - counted.request),
-                whole(counted.all),
+                whole(counted.others),
+                whole(counted.all()),
                 counted.request_allocations,
-                counted.all_allocations,
+                counted.request_allocations + counted.other_allocations,
                 ratio(of(floor).map(|floor| counted.request / floor.request)),
                 ratio(of(peer).map(|peer| peer.request / counted.request)),
-                ratio(of(peer).map(|peer| peer.all / counted.all)),
+                ratio(of(peer).map(|peer| peer.all() / counted.all())),
             );
         }
         println!("(floor: {floor}; peer: {peer}; both on the request thread but for the last)");
@@ -165,11 +165,11 @@ impl Report {
                     })),
                     "instructions": row.instructions.map(|counted| json!({
                         "request_thread": counted.request,
-                        "all_threads": counted.all,
+                        "other_threads": counted.others,
                     })),
                     "allocations": row.instructions.map(|counted| json!({
                         "request_thread": counted.request_allocations,
-                        "all_threads": counted.all_allocations,
+                        "other_threads": counted.other_allocations,
                     })),
                 })
             })

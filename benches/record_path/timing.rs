@@ -95,7 +95,8 @@ pub(crate) fn measure(
     Ok(times.collect())
 }
 
-fn median(mut samples: Vec<f64>) -> f64 {
+/// The middle one, or the upper of the two in the middle.
+pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -35,11 +35,12 @@ impl<C: Candidate> Candidate for Monitored<C> {
 }
 
 fn builder() -> MonitorBuilder {
-    DISTINCT
-        .iter()
-        .fold(PerformanceMonitor::builder(), |builder, labels| {
-            builder.provider(labels.provider, [labels.model])
-        })
+    // To settle is to collect, many times in the five seconds that are the default. A collection
+    // in between would be in one of two runs that are compared, and not in the other.
+    let builder = PerformanceMonitor::builder().collection_interval(Duration::from_secs(60));
+    DISTINCT.iter().fold(builder, |builder, labels| {
+        builder.provider(labels.provider, [labels.model])
+    })
 }
 
 /// What has reached the views.
