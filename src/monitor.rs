@@ -19,7 +19,12 @@ use crate::{
 #[cfg(feature = "server")]
 use crate::{edge::http_layer::HttpLayer, http};
 use opentelemetry::{metrics::MeterProvider, trace::TracerProvider};
-use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    metrics::SdkMeterProvider,
+    trace::SdkTracerProvider,
+};
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -52,6 +57,8 @@ struct Inner {
     surface: Arc<http::Surface>,
     io: Mutex<Option<Io>>,
     local_addr: Option<SocketAddr>,
+    /// Disconnects when all of the above is gone: fields are dropped in order.
+    gone: Option<mpsc::Sender<()>>,
 }
 
 /// The thread that serves the listener and drives the exporter's connections.
@@ -60,6 +67,9 @@ struct Io {
     /// Disconnected when the thread has ended.
     ended: mpsc::Receiver<()>,
 }
+
+/// How long a monitor that was dropped waits for its last collection, before it lets go.
+const LAST_COLLECTION: Duration = Duration::from_secs(10);
 
 impl PerformanceMonitor {
     /// Settings for a new monitor.
@@ -77,8 +87,10 @@ impl PerformanceMonitor {
         let sampling = builder.sampling.or(environment.sampling);
         let sampling = sampling.unwrap_or(TraceSampling::ParentBasedRatio(1.0));
 
-        let runtime = runtime()?;
-        let listener = builder.listen.map(|address| bind(address, &runtime));
+        let runtime = OwnRuntime::new()?;
+        let listener = builder
+            .listen
+            .map(|address| bind(address, runtime.handle()));
         let listener = listener.transpose()?;
         let local_addr = listener.as_ref().and_then(|l| l.local_addr().ok());
 
@@ -90,15 +102,15 @@ impl PerformanceMonitor {
         let (meter_provider, reader) = match builder.meter_provider {
             Some(own) => own,
             None => {
-                let _in_runtime = runtime.enter();
+                let _in_runtime = runtime.handle().enter();
                 make_meter_provider(&otlp, resource.clone(), &registry)?
             }
         };
         let owns_tracer_provider = builder.tracer_provider.is_none();
         let tracer_provider = match builder.tracer_provider {
-            Some(own) => Some(own),
+            Some(own) => Some(own).filter(|_| !environment.disabled),
             None => {
-                let _in_runtime = runtime.enter();
+                let _in_runtime = runtime.handle().enter();
                 make_tracer_provider(&otlp, resource)?
             }
         };
@@ -148,6 +160,7 @@ impl PerformanceMonitor {
                 surface,
                 io: Mutex::new(Some(io)),
                 local_addr,
+                gone: None,
             }),
         })
     }
@@ -233,6 +246,7 @@ impl PerformanceMonitor {
             unfinished,
         };
         if !inner.shared.wait_until_stopped(end.since(clock.now())) {
+            inner.stop_io();
             return Err(late("the last collection"));
         }
         let flushed = inner.flush(end.since(clock.now()));
@@ -244,8 +258,9 @@ impl PerformanceMonitor {
         }
         match flushed {
             None => Err(late("the exporter")),
+            // Who did that before has sent what there was.
+            Some(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => Ok(()),
             Some(Err(error)) => Err(ShutdownError::Flush(error)),
-            Some(Ok(())) => Ok(()),
         }
     }
 
@@ -266,7 +281,7 @@ impl std::fmt::Debug for PerformanceMonitor {
 impl Inner {
     /// Shuts the providers down that are ours, on a thread of their own since the SDK can take
     /// far longer than it is told to; `None` if it did.
-    fn flush(&self, wait: Duration) -> Option<opentelemetry_sdk::error::OTelSdkResult> {
+    fn flush(&self, wait: Duration) -> Option<OTelSdkResult> {
         let meter_provider = self
             .owns_meter_provider
             .then(|| self.meter_provider.clone());
@@ -298,9 +313,18 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.stop();
         self.stop_io();
-        // The SDK's providers shut down when their last handle goes, and may block: not here.
+        // The SDK's providers shut down when their last handle goes, and may block: not here, and
+        // not before the last collection.
         let providers = (self.meter_provider.clone(), self.tracer_provider.take());
-        spawn("aimux-flush", move || drop(providers)).ok();
+        let shared = Arc::clone(&self.shared);
+        let (gone, is_gone) = mpsc::channel();
+        self.gone = Some(gone);
+        let let_go = move || {
+            shared.wait_until_stopped(LAST_COLLECTION);
+            is_gone.recv().ok();
+            drop(providers);
+        };
+        spawn("aimux-flush", let_go).ok();
     }
 }
 
@@ -360,7 +384,7 @@ fn resource(service_name: Option<&str>) -> Resource {
 
 fn bind(
     address: SocketAddr,
-    runtime: &tokio::runtime::Runtime,
+    runtime: &tokio::runtime::Handle,
 ) -> Result<tokio::net::TcpListener, BuildError> {
     let _in_runtime = runtime.enter();
     let listen = || {
@@ -371,19 +395,49 @@ fn bind(
     listen().map_err(|source| BuildError::Listen { address, source })
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, BuildError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        // Two that answer, and two for the look-ups of an exporter's addresses.
-        .max_blocking_threads(4)
-        .thread_name("aimux-answer")
-        .build()
-        .map_err(BuildError::Thread)
+/// A runtime that may be dropped inside another one, which Tokio's own must not be.
+struct OwnRuntime {
+    handle: tokio::runtime::Handle,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl OwnRuntime {
+    fn new() -> Result<Self, BuildError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Two that answer, and two for the look-ups of an exporter's addresses.
+            .max_blocking_threads(4)
+            .thread_name("aimux-answer")
+            .build()
+            .map_err(BuildError::Thread)?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+
+    const fn handle(&self) -> &tokio::runtime::Handle {
+        &self.handle
+    }
+
+    fn block_on(&self, body: impl Future<Output = ()>) {
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(body);
+        }
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Starts the thread that runs `body` until it ends, once it is told to stop.
 fn start_io<F>(
-    runtime: tokio::runtime::Runtime,
+    runtime: OwnRuntime,
     body: impl FnOnce(tokio::sync::oneshot::Receiver<()>) -> F,
 ) -> Result<Io, BuildError>
 where
@@ -395,7 +449,7 @@ where
     spawn("aimux-io", move || {
         let _ends: mpsc::Sender<()> = ends;
         runtime.block_on(body);
-        runtime.shutdown_background();
+        drop(runtime);
     })?;
     Ok(Io { stop, ended })
 }

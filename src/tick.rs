@@ -19,6 +19,7 @@ use crate::{
     },
 };
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -42,6 +43,11 @@ const RECENT: usize = 100;
 
 /// A host's closure that is shown every event.
 pub(crate) type Observer = Box<dyn Fn(&PerformanceEvent) + Send + Sync>;
+
+thread_local! {
+    /// The observer runs on this thread.
+    static SHOWING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Counts what leaves the queue: into the instruments, the recent events and the observer.
 pub(crate) struct Counter {
@@ -89,10 +95,17 @@ impl Counter {
         let Some(observer) = &self.observer else {
             return;
         };
+        // What the observer itself records while the queue is full is counted at once, and not
+        // shown: that might have no end.
+        if SHOWING.replace(true) {
+            events.clear();
+            return;
+        }
         for event in events.drain(..) {
             // A host's closure that panics must not take the monitor with it.
             catch_unwind(AssertUnwindSafe(|| observer(&event))).ok();
         }
+        SHOWING.set(false);
     }
 
     /// Whether this is the tick's own thread, which cannot wait for itself.
@@ -285,8 +298,13 @@ impl Shared {
             self.recorder.drain(&mut spare, &mut later, until);
             if collects {
                 self.give_up_what_never_ended(now);
-                self.subscribers.warn_if_blind();
-                self.collect_into(&mut windows, collected_at, now, &mut process);
+                // This calls the host: its subscriber, and the callbacks of its instruments. If
+                // they panic, that must not take the monitor with it.
+                let collect = || {
+                    self.subscribers.warn_if_blind();
+                    self.collect_into(&mut windows, collected_at, now, &mut process);
+                };
+                catch_unwind(AssertUnwindSafe(collect)).ok();
                 collected_at = now;
                 *lock(&self.served) = asked;
                 self.served_one.notify_all();

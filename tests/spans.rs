@@ -95,6 +95,23 @@ fn a_child_that_recorded_an_attempt_replaces_that_of_its_operation() {
 }
 
 #[test]
+fn spans_of_others_between_make_no_difference() {
+    let monitor = monitor();
+    let beside = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+    let layer = monitor.layer::<Registry>();
+    let subscriber = tracing_subscriber::registry().with(layer).with(beside);
+    tracing::subscriber::with_default(subscriber, || {
+        let operation = info_span!("operation", endpoint = "/v1/chat", provider = "openai");
+        let between = operation.in_scope(|| info_span!("between"));
+        // As in a task of its own: only the span between is entered.
+        between.in_scope(|| info_span!("more").in_scope(|| drop(info_span!("x", model = "mini"))));
+        drop(info_span!(parent: &between, "x", model = "mini"));
+    });
+    monitor.collect();
+    assert_eq!(providers(&monitor).summary.total_requests, 2);
+}
+
+#[test]
 fn a_provider_that_was_never_told_is_no_attempt() {
     let monitor = monitor();
     measured(&monitor, || {
@@ -201,6 +218,22 @@ fn the_error_of_an_unmeasured_function_inside_is_not_the_attempts() {
     monitor.collect();
     let openai = &providers(&monitor).providers["openai"];
     assert_eq!((openai.total_requests, openai.failed_requests), (2, 0));
+}
+
+#[test]
+fn it_is_not_the_attempts_either_where_its_callsites_are_older_than_the_subscriber() {
+    #[instrument(skip_all, err)]
+    fn helper_that_fails() -> Result<(), String> {
+        Err("handled by the caller".to_owned())
+    }
+    for _ in 0..2 {
+        let monitor = monitor();
+        measured(&monitor, || {
+            let span = info_span!("call", provider = "openai");
+            span.in_scope(|| helper_that_fails().unwrap_err());
+        });
+        assert_eq!(providers(&monitor).providers["openai"].failed_requests, 0);
+    }
 }
 
 #[test]
@@ -332,6 +365,88 @@ fn component_work_has_its_operation() {
     );
     assert_eq!(router["operations"]["pick"]["failed_operations"], 1);
     assert_eq!(monitor.health().counted, 2);
+}
+
+#[test]
+fn the_component_keeps_its_operation_beside_that_of_the_model() {
+    let monitor = monitor();
+    measured(&monitor, || {
+        drop(info_span!(
+            "work",
+            component = "router",
+            provider = "openai",
+            gen_ai.operation.name = "embeddings",
+            operation = "pick"
+        ));
+    });
+    measured(&monitor, || {
+        drop(info_span!(
+            "work",
+            component = "router",
+            aimux.operation = "pick",
+            operation = "alias"
+        ));
+    });
+    let view = monitor.components(Window::SinceStart).unwrap();
+    let operations = &view.components["router"].operations;
+    assert_eq!(operations.keys().collect::<Vec<_>>(), ["pick"]);
+}
+
+#[test]
+fn component_work_with_a_bad_status_failed() {
+    let monitor = monitor();
+    measured(&monitor, || {
+        drop(info_span!("work", component = "router", status_code = 500));
+    });
+    let view = monitor.components(Window::SinceStart).unwrap();
+    assert_eq!(view.components["router"].stats.failed_operations, 1);
+}
+
+#[test]
+fn a_clients_span_without_a_provider_is_not_measured_whatever_else_it_has() {
+    let monitor = monitor();
+    measured(&monitor, || {
+        drop(info_span!("call", otel.kind = "client", model = "mini"));
+        drop(info_span!("call", otel.kind = "client", component = "net"));
+        drop(info_span!("call", otel.kind = "client", provider = "a"));
+    });
+    assert_eq!(monitor.health().offered, 1);
+    assert_eq!(providers(&monitor).providers["a"].total_requests, 1);
+}
+
+#[test]
+fn an_attempt_further_down_is_known_to_all_operations_above() {
+    let monitor = monitor();
+    measured(&monitor, || {
+        let outer = info_span!("outer", endpoint = "/v1/chat", provider = "openai");
+        outer.in_scope(|| {
+            drop(info_span!(
+                "inner",
+                endpoint = "/inner",
+                provider = "openai"
+            ))
+        });
+    });
+    assert_eq!(providers(&monitor).summary.total_requests, 1);
+    let endpoints = monitor.endpoints(Window::SinceStart).unwrap();
+    assert_eq!(endpoints.aggregated.total_operations, 2);
+}
+
+#[test]
+fn a_signal_belongs_to_the_nearest_measured_span_whoevers_stand_between() {
+    let monitor = monitor();
+    let beside = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+    let layer = monitor.layer::<Registry>();
+    let subscriber = tracing_subscriber::registry().with(layer).with(beside);
+    tracing::subscriber::with_default(subscriber, || {
+        let call = info_span!("call", provider = "openai");
+        call.in_scope(|| {
+            info_span!("helper").in_scope(|| tracing::info!(aimux.event = "cache_hit"));
+        });
+    });
+    monitor.collect();
+    let cache_hit = &monitor.recent_events()[0];
+    assert_eq!(cache_hit.metadata["provider"], "openai");
 }
 
 #[test]

@@ -57,12 +57,12 @@ impl Attempt {
 
     /// Tokens of the prompt.
     pub fn input_tokens(&mut self, tokens: u64) -> &mut Self {
-        self.change(|open| open.measurement.input_tokens = Amount::new(tokens))
+        self.change(|open| open.measurement.input_tokens = open.recorder.count_of(tokens))
     }
 
     /// Tokens of the answer.
     pub fn output_tokens(&mut self, tokens: u64) -> &mut Self {
-        self.change(|open| open.measurement.output_tokens = Amount::new(tokens))
+        self.change(|open| open.measurement.output_tokens = open.recorder.count_of(tokens))
     }
 
     /// What it costs, in USD; what is negative or not finite is refused and counted.
@@ -70,9 +70,10 @@ impl Attempt {
         self.change(|open| open.recorder.note_cost(&mut open.measurement, usd))
     }
 
-    /// The status that the provider answered with; from 400 on the attempt has failed.
+    /// The status that the provider answered with, from 100 to 599; from 400 on the attempt has
+    /// failed. Any other number is refused and counted.
     pub fn status(&mut self, code: u16) -> &mut Self {
-        self.change(|open| open.measurement.status = Some(code))
+        self.change(|open| open.set_status(code))
     }
 
     /// Why it failed; what is not in the closed set of error types counts as `_OTHER`.
@@ -99,19 +100,20 @@ impl Operation {
         Self(Some(Open::new(recorder, measurement)))
     }
 
-    /// The status that it is answered with; from 400 on the operation has failed.
+    /// The status that it is answered with, from 100 to 599; from 400 on the operation has failed.
+    /// Any other number is refused and counted.
     pub fn status(&mut self, code: u16) -> &mut Self {
-        self.change(|open| open.measurement.status = Some(code))
+        self.change(|open| open.set_status(code))
     }
 
     /// Size of the request's body, in bytes.
     pub fn request_size(&mut self, bytes: u64) -> &mut Self {
-        self.change(|open| open.measurement.request_size = Amount::new(bytes))
+        self.change(|open| open.measurement.request_size = open.recorder.count_of(bytes))
     }
 
     /// Size of the response's body, in bytes.
     pub fn response_size(&mut self, bytes: u64) -> &mut Self {
-        self.change(|open| open.measurement.response_size = Amount::new(bytes))
+        self.change(|open| open.measurement.response_size = open.recorder.count_of(bytes))
     }
 
     /// Why it failed; what is not in the closed set of error types counts as `_OTHER`.
@@ -139,6 +141,11 @@ impl Open {
             recorder: Arc::clone(recorder),
             measurement,
         }
+    }
+
+    fn set_status(&mut self, code: u16) {
+        let status = self.recorder.status_of(code);
+        self.measurement.status = status.or(self.measurement.status);
     }
 
     fn finish(self) {

@@ -134,6 +134,9 @@ impl LabelTable {
 
     #[cold]
     fn admit(&self, text: &str, digest: Digest) -> Label {
+        if text == OTHER {
+            return Label::OTHER;
+        }
         if self.admitted() < self.texts.len() && is_fit(text) {
             let _admitting = self
                 .admitting

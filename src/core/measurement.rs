@@ -34,6 +34,10 @@ impl Amount {
         })
     }
 
+    /// The most tokens or bytes that one measurement may tell of, some 10¹²: what is above is no
+    /// such number, and a few of them would overflow the sum of all.
+    pub(crate) const LARGEST_COUNT: u64 = 1 << 40;
+
     pub(crate) const fn get(self) -> Option<u64> {
         if self.0 == u64::MAX {
             None

@@ -13,7 +13,6 @@ pub(crate) struct OpenTable<T> {
     shards: Box<[Shard<T>]>,
     /// Of one shard.
     limit: usize,
-    given: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -40,7 +39,6 @@ impl<T> OpenTable<T> {
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             limit: limit.div_ceil(SHARDS),
-            given: AtomicU64::new(0),
         }
     }
 
@@ -99,9 +97,10 @@ impl<T> OpenTable<T> {
         self.shards.iter().map(|s| lock(&s.0).keys.len()).sum()
     }
 
-    /// A number that this table has not given before.
+    /// A number that no table has given before: another monitor's does not fit here.
     pub(crate) fn next_key(&self) -> u64 {
-        self.given.fetch_add(1, Ordering::Relaxed) + 1
+        static GIVEN: AtomicU64 = AtomicU64::new(0);
+        GIVEN.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     #[inline]

@@ -4,16 +4,12 @@ use super::{
     error_type,
     events::PerformanceEvent,
     labels::is_unprintable,
-    measurement::{Amount, Custom, Kind, Measurement, Method},
+    measurement::{Custom, Kind, Measurement, Method},
     money::NanoUsd,
-    recorder::{Recorder, label_of, nanos, settle_status},
+    recorder::{DropReason, Recorder, label_of, nanos, settle_status},
 };
-use crate::{
-    clock::{Timestamp, saturating_nanos},
-    event_type::PerformanceEventType,
-    names,
-};
-use std::{sync::atomic::Ordering, time::Duration};
+use crate::{clock::Timestamp, event_type::PerformanceEventType, names};
+use std::time::Duration;
 
 /// Names an operation between its start and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,9 +50,12 @@ impl Recorder {
         error_type: &str,
         cost_usd: f64,
     ) {
+        let Ok(duration) = u64::try_from(duration.as_nanos()) else {
+            return self.refuse(DropReason::InvalidValue);
+        };
         let mut attempt = Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd);
         attempt.ended = self.now();
-        attempt.duration = saturating_nanos(duration);
+        attempt.duration = duration;
         attempt.provider = self.labels.providers.label(provider);
         attempt.model = label_of(&self.labels.models, model);
         attempt.error = failure(success, error_type);
@@ -102,8 +101,11 @@ impl Recorder {
     ) -> bool {
         key.is_some_and(|key| {
             self.end(key, |operation| {
-                operation.status = (100..=599).contains(&status_code).then_some(status_code);
-                operation.response_size = Amount::new(response_size);
+                // Zero says that there is none.
+                operation.status = (status_code != 0)
+                    .then(|| self.status_of(status_code))
+                    .flatten();
+                operation.response_size = self.count_of(response_size);
                 operation.error = match operation.status {
                     // The status itself says why.
                     Some(400..) if error_type.is_empty() => None,
@@ -125,18 +127,24 @@ impl Recorder {
     /// An event made by hand.
     pub(crate) fn event(&self, event: PerformanceEvent) {
         let labels = &self.labels;
-        let mut measurement = Measurement::new(kind_of(&event), event.event_type);
-        measurement.ended = if event.timestamp == Timestamp::EPOCH {
-            self.now()
-        } else {
-            event.timestamp
+        let Ok(duration) = u64::try_from(event.duration.unwrap_or_default().as_nanos()) else {
+            return self.refuse(DropReason::InvalidValue);
         };
-        measurement.duration = event.duration.map_or(0, saturating_nanos);
+        let mut measurement = Measurement::new(kind_of(&event), event.event_type);
+        let now = self.now();
+        measurement.ended = if event.timestamp == Timestamp::EPOCH {
+            now
+        } else {
+            // What has not happened yet would wait for a later collection.
+            event.timestamp.min(now)
+        };
+        measurement.duration = duration;
+        let mut failed = event.event_type == PerformanceEventType::Error;
         measurement.component = label_of(&labels.components, &event.component);
         measurement.component_operation = label_of(&labels.component_operations, &event.operation);
         let mut kept = Vec::new();
         for (key, value) in event.metadata {
-            let number = || value.parse::<u64>().map_or(Amount::NONE, Amount::new);
+            let number = || self.count_of(value.parse().unwrap_or(u64::MAX));
             match key.as_str() {
                 "provider" => measurement.provider = labels.providers.label(&value),
                 "model" => measurement.model = labels.models.label(&value),
@@ -144,8 +152,7 @@ impl Recorder {
                 "method" => measurement.method = Some(Method::from_text(&value)),
                 "error_type" => measurement.error = failure(true, &value),
                 "status_code" => {
-                    let status = value.parse().ok();
-                    measurement.status = status.filter(|status| (100..=599).contains(status));
+                    measurement.status = self.status_of(value.parse().unwrap_or(0));
                 }
                 "cost" => {
                     let cost = value.parse().unwrap_or(f64::NAN);
@@ -157,6 +164,10 @@ impl Recorder {
                 "response_size" => measurement.response_size = number(),
                 "from" => measurement.provider = labels.providers.label(&value),
                 "to" => measurement.failover_to = labels.providers.label(&value),
+                "success" => {
+                    failed |= value.eq_ignore_ascii_case("false");
+                    kept.push((key, shown(&value)));
+                }
                 _ if RECOGNISED_KEYS.contains(&key.as_str())
                     || self.metadata_keys.contains(&key) =>
                 {
@@ -172,15 +183,16 @@ impl Recorder {
             }));
         }
         settle_status(&mut measurement);
+        if failed && !measurement.failed() {
+            measurement.error = Some(names::OTHER);
+        }
         self.offer(measurement);
     }
 
     pub(crate) fn note_cost(&self, measurement: &mut Measurement, cost_usd: f64) {
         match NanoUsd::from_usd(cost_usd) {
             Some(cost) => measurement.set_cost(cost),
-            None => {
-                self.unreadable_fields.fetch_add(1, Ordering::Relaxed);
-            }
+            None => self.unreadable(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     labels::{Label, LabelTable},
-    measurement::{Kind, Measurement},
+    measurement::{Amount, Kind, Measurement},
     open::OpenTable,
     queue::{Pushed, Queue},
 };
@@ -201,6 +201,30 @@ impl Recorder {
         }
     }
 
+    /// So many tokens or bytes; absent, and counted as unreadable, if it cannot be that many.
+    pub(crate) fn count_of(&self, number: u64) -> Amount {
+        if number > Amount::LARGEST_COUNT {
+            self.unreadable();
+            return Amount::NONE;
+        }
+        Amount::new(number)
+    }
+
+    /// The status, if it is one; else it is counted as unreadable.
+    pub(crate) fn status_of(&self, code: u16) -> Option<u16> {
+        let status = (100..=599).contains(&code).then_some(code);
+        if status.is_none() {
+            self.unreadable();
+        }
+        status
+    }
+
+    /// Counts a number that is no amount, or a field that could not be read.
+    #[cold]
+    pub(crate) fn unreadable(&self) {
+        self.unreadable_fields.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts what was offered and cannot be taken on.
     pub(crate) fn refuse(&self, reason: DropReason) {
         if self.disabled {
@@ -305,13 +329,13 @@ impl Recorder {
     }
 }
 
-/// A bad status without a better error type is its own error type, for an attempt always and for
-/// an operation from 500 on, as the HTTP conventions have it for servers.
+/// A bad status without a better error type is its own error type, for an operation only from 500
+/// on, as the HTTP conventions have it for servers.
 pub(crate) fn settle_status(measurement: &mut Measurement) {
     let from = match measurement.kind {
-        Kind::Attempt => 400,
+        Kind::Attempt | Kind::Component => 400,
         Kind::Operation => 500,
-        Kind::Component | Kind::Signal => return,
+        Kind::Signal => return,
     };
     if let (None, Some(status)) = (measurement.error, measurement.status)
         && status >= from
@@ -325,8 +349,8 @@ pub(crate) fn attempt_of(operation: &Measurement) -> Measurement {
     let mut attempt = operation.clone();
     attempt.kind = Kind::Attempt;
     attempt.event = PerformanceEventType::ProviderEnd;
-    attempt.request_size = super::measurement::Amount::NONE;
-    attempt.response_size = super::measurement::Amount::NONE;
+    attempt.request_size = Amount::NONE;
+    attempt.response_size = Amount::NONE;
     settle_status(&mut attempt);
     attempt
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::core::aggregate::{Aggregate, Keep};
 use crate::core::ladder::Ladder;
-use crate::core::series::Collection;
+use crate::core::series::{Collection, Value};
 use crate::core::slot::{SeriesId, Slot};
 use crate::core::totals::{Totals, TotalsRecorder};
 
@@ -88,9 +88,14 @@ impl Windows {
             if value.is_idle() {
                 continue;
             }
+            let keep = Keep::of(&key.metric);
+            if keep.is_none() && !matches!(value, Value::Exponential(_)) {
+                // The host's own: nobody asks here, and it must not take the place of ours.
+                continue;
+            }
             let aggregate = Aggregate::from_value(&key.metric, value);
             let id = self.totals.add(&key, &aggregate, until);
-            let Some(keep) = Keep::of(&key.metric) else {
+            let Some(keep) = keep else {
                 continue;
             };
             let kept = aggregate.reduced(keep);

@@ -195,6 +195,35 @@ async fn an_operation_of_another_monitor_is_not_enriched() {
     );
 }
 
+/// A request of the one is open while the other's, which began as its first too, is answered.
+#[tokio::test]
+async fn an_open_operation_of_one_monitor_is_not_taken_for_the_others() {
+    let (one, other) = (monitor(), monitor());
+    let subscriber = tracing_subscriber::registry()
+        .with(one.layer())
+        .with(other.layer());
+    let _watching = tracing::subscriber::set_default(subscriber);
+    let waits = Router::new().route("/waits", get(std::future::pending::<()>));
+    let first = App::serve(&one, waits.layer(one.http_layer())).await;
+    let request = "GET /waits HTTP/1.1\r\nHost: x\r\n\r\n";
+    let open = first.connect(request).await;
+    while active_requests(&one) < 1.0 {
+        tokio::task::yield_now().await;
+    }
+    let answer = async || drop(info_span!("x", endpoint = "/x", error_type = "internal"));
+    let routes = Router::new().route("/v1/chat/{id}", get(answer));
+    assert_eq!(
+        counts(&other, routes.layer(other.http_layer())).await,
+        (1, 0)
+    );
+    drop(open);
+    let view = first.finish().await;
+    assert_eq!(
+        outcome(&view.endpoints["/waits"].all),
+        (1, 1, vec![("cancelled", 1)])
+    );
+}
+
 #[tokio::test]
 async fn without_its_span_a_request_is_measured_all_the_same() {
     let monitor = monitor();

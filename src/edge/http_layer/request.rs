@@ -5,7 +5,7 @@ use crate::{
     core::{
         error_type,
         labels::Label,
-        measurement::{Amount, Kind, Measurement, Method},
+        measurement::{Kind, Measurement, Method},
         recorder::Recorder,
     },
     event_type::PerformanceEventType,
@@ -160,8 +160,8 @@ impl OpenRequest {
                 operation.endpoint = operation.endpoint.or(Label::OTHER);
                 operation.status = status.or(operation.status);
                 operation.error = error.or(operation.error);
-                operation.request_size = Amount::new(self.request_size.bytes());
-                operation.response_size = Amount::new(self.response_size);
+                operation.request_size = self.recorder.count_of(self.request_size.bytes());
+                operation.response_size = self.recorder.count_of(self.response_size);
             });
         }
         self.span = Span::none();

@@ -127,27 +127,36 @@ impl Callsites {
         false
     }
 
-    fn decide(&self, metadata: &'static Metadata<'static>, added: &mut Added) -> Option<Callsite> {
+    /// Whether the event at this callsite tells of a span that is not measured: what
+    /// `#[instrument(err)]` emits stands where the function's span does, and says nothing about
+    /// a measured span around it. Asked late, as the callsites of an older function come to a
+    /// newer subscriber in any order.
+    pub(super) fn is_of_foreign_span(&self, metadata: &Metadata<'_>) -> bool {
+        let added = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let place = metadata.file().zip(metadata.line());
+        place.is_some_and(|place| added.foreign_spans.contains(&place))
+    }
+
+    fn decide(&self, metadata: &'static Metadata<'static>, added: &mut Added) -> Option<Callsite> {
         if metadata.is_span() {
             let callsite = span_callsite(metadata);
             if callsite.is_none() {
+                let place = metadata.file().zip(metadata.line());
                 added.foreign_spans.extend(place);
             }
             return callsite;
         }
         if metadata.fields().iter().any(|f| f.name() == "aimux.event") {
+            let mut fields = fields_of(metadata, recognise_in_event);
+            mark_contested(&mut fields);
             return Some(Callsite {
-                fields: fields_of(metadata, recognise_in_event),
+                fields,
                 kind: CallsiteKind::Signal,
             });
         }
-        // What `#[instrument(err)]` emits for a function that is not measured stands where that
-        // function's span does, and says nothing about the measured span around it.
         let is_error = self.error_events
             && *metadata.level() == Level::ERROR
-            && metadata.fields().iter().any(|f| f.name() == "error")
-            && !place.is_some_and(|place| added.foreign_spans.contains(&place));
+            && metadata.fields().iter().any(|f| f.name() == "error");
         is_error.then(|| Callsite {
             fields: Box::default(),
             kind: CallsiteKind::Error,
@@ -181,6 +190,7 @@ fn span_callsite(metadata: &'static Metadata<'static>) -> Option<Callsite> {
             }
         }
     }
+    mark_contested(&mut fields);
     ours.then_some(Callsite {
         fields,
         kind: CallsiteKind::Span {
@@ -195,7 +205,11 @@ fn fields_of(
     recognise: impl Fn(&str) -> Option<Field>,
 ) -> Box<[Option<Field>]> {
     let names = metadata.fields().iter();
-    let mut fields: Box<[_]> = names.map(|field| recognise(field.name())).collect();
+    names.map(|field| recognise(field.name())).collect()
+}
+
+/// Marks what is told by a name of the conventions and by an alias, of which one gives way.
+fn mark_contested(fields: &mut [Option<Field>]) {
     let told_by = |alias| {
         let fields = fields.iter().flatten().filter(|f| f.alias == alias);
         fields.fold(0, |bits, field| bits | field.meaning.bit())
@@ -204,7 +218,6 @@ fn fields_of(
     for field in fields.iter_mut().flatten() {
         field.contested = field.meaning.bit() & contested != 0;
     }
-    fields
 }
 
 /// Callsites live as long as the process, so where one lies names it.

@@ -50,7 +50,6 @@ impl Meaning {
     pub(super) const fn bit(self) -> u32 {
         match self {
             Self::TimeToFirstChunkMs => 1 << Self::TimeToFirstChunk as u32,
-            Self::ComponentOperation => 1 << Self::Operation as u32,
             other => 1 << other as u32,
         }
     }

@@ -19,16 +19,17 @@ use crate::event_type::PerformanceEventType;
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
 use span::{Reader, SpanState};
 pub(crate) use startup::Subscribers;
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 pub(crate) use traces::Traces;
 use traces::is_traced;
 use tracing_core::{
     Dispatch, Event, Metadata, Subscriber,
+    dispatcher::WeakDispatch,
     span::{Attributes, Id, Record},
     subscriber::Interest,
 };
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
     filter::{Filtered, LevelFilter},
     layer::{Context, Filter},
     registry::LookupSpan,
@@ -56,6 +57,7 @@ where
         callsites: Arc::clone(&ours.callsites),
         spans: OpenTable::new(config.max_open),
         subscribers,
+        subscriber: OnceLock::new(),
         traces,
     }
     .with_filter(ours)
@@ -68,6 +70,8 @@ pub(crate) struct SpanLayer<S> {
     callsites: Arc<Callsites>,
     spans: OpenTable<SpanState>,
     subscribers: Arc<Subscribers>,
+    /// The one that the layer is part of.
+    subscriber: OnceLock<WeakDispatch>,
     traces: Option<Traces<S>>,
 }
 
@@ -102,6 +106,7 @@ where
 {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         self.subscribers.add(dispatch);
+        self.subscriber.set(dispatch.downgrade()).ok();
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -176,7 +181,9 @@ where
         };
         match callsite.kind {
             CallsiteKind::Error => {
-                if let Some(id) = direct {
+                if let Some(id) = direct
+                    && !self.callsites.is_of_foreign_span(event.metadata())
+                {
                     self.spans.with(id, |state| state.error_event = true);
                 }
             }
@@ -214,17 +221,25 @@ where
         let Some(parent) = parent else {
             return (None, None);
         };
-        self.operation_at(parent.into_u64()).unwrap_or_else(|| {
-            // A span of somebody else's stands between: go up to the nearest of ours.
-            let mut above = context.span(&parent);
-            while let Some(span) = above {
-                if let Some(operation) = self.operation_at(span.id().into_u64()) {
-                    return operation;
-                }
-                above = span.parent();
-            }
-            (None, None)
-        })
+        let direct = self.operation_at(parent.into_u64());
+        direct
+            .or_else(|| self.operation_at(self.nearest(&parent)?))
+            .unwrap_or_default()
+    }
+
+    /// The nearest span of ours from `id` on upwards.
+    fn nearest(&self, id: &Id) -> Option<u64> {
+        let is_ours = |id: &u64| self.spans.with(*id, |_| ()).is_some();
+        if is_ours(&id.into_u64()) {
+            return Some(id.into_u64());
+        }
+        // A span of somebody else's stands between. A layer with a filter cannot see it, nor
+        // what is above it, so the registry itself is asked.
+        let subscriber = self.subscriber.get()?.upgrade()?;
+        let span = subscriber.downcast_ref::<Registry>()?.span(id)?;
+        span.scope()
+            .map(|above| above.id().into_u64())
+            .find(is_ours)
     }
 
     /// The operation that the span `id` is or belongs to; `None` if the span is not ours.
@@ -241,6 +256,10 @@ where
 
     fn close(&self, mut state: SpanState) {
         if state.kind == CallsiteKind::HttpSpan {
+            return;
+        }
+        // A call of a library inside, whose attempt is measured where it is known as one.
+        if state.client && state.measurement.provider.is_none() {
             return;
         }
         let failure = state.failure();
@@ -262,9 +281,7 @@ where
 
     fn close_operation(&self, mut state: SpanState, is_attempt: bool) {
         if is_attempt && !state.has_attempt {
-            if state.kept.is_some() {
-                self.note_attempt(&state);
-            }
+            self.note_attempt(&state);
             self.recorder.offer(attempt_of(&state.measurement));
         }
         if let Some(key) = state.kept {
@@ -287,6 +304,7 @@ where
         let mut component = measurement.clone();
         component.kind = Kind::Component;
         component.event = PerformanceEventType::RequestEnd;
+        settle_status(&mut component);
         self.recorder.offer(component);
     }
 
@@ -300,10 +318,7 @@ where
         while let Some(id) = above {
             let noted = self.spans.with(id, |state| {
                 state.has_attempt = true;
-                // It is no operation if its endpoint was never told, or if it enriches one that
-                // the HTTP layer keeps.
-                let is_operation = state.is_operation() && state.kept.is_none();
-                state.operation.filter(|_| !is_operation)
+                state.operation
             });
             above = noted.flatten();
         }
@@ -327,7 +342,8 @@ where
             return;
         }
         signal.ended = state.started;
-        if let Some(id) = direct {
+        let around = direct.and_then(|id| self.nearest(&Id::from_u64(id)));
+        if let Some(id) = around {
             self.spans.with(id, |around| {
                 let around_it = &around.measurement;
                 signal.provider = signal.provider.or(around_it.provider);

@@ -16,7 +16,6 @@ use crate::{
     event_type::PerformanceEventType,
     names,
 };
-use std::sync::atomic::Ordering;
 use tracing_core::field::{Field as TracingField, Visit};
 
 /// An open span of ours.
@@ -173,6 +172,9 @@ impl Reader<'_> {
 
     fn integer(&mut self, meaning: Meaning, integer: u64) {
         let measurement = &mut self.state.measurement;
+        if integer > Amount::LARGEST_COUNT && meaning != Meaning::ErrorType {
+            return self.unreadable();
+        }
         let amount = Amount::new(integer);
         match meaning {
             Meaning::StatusCode => match u16::try_from(integer) {
@@ -225,9 +227,7 @@ impl Reader<'_> {
 
     #[cold]
     fn unreadable(&self) {
-        self.recorder
-            .unreadable_fields
-            .fetch_add(1, Ordering::Relaxed);
+        self.recorder.unreadable();
     }
 }
 

@@ -227,10 +227,12 @@ impl Instruments {
             }
         }
         if let Some(cost) = measurement.cost() {
-            series
+            // Nobody else adds to it meanwhile; at its end it stays.
+            let sum = series
                 .cost
-                .get_or_insert_with(|| self.costs.entry(key, &self.labels))
-                .fetch_add(cost.nanos(), Ordering::Relaxed);
+                .get_or_insert_with(|| self.costs.entry(key, &self.labels));
+            let total = sum.load(Ordering::Relaxed).saturating_add(cost.nanos());
+            sum.store(total, Ordering::Relaxed);
         }
     }
 
