@@ -85,10 +85,22 @@ impl LabelTable {
     /// The number of `text`, which is admitted now if it is new and there is room.
     #[inline]
     pub(crate) fn label(&self, text: &str) -> Label {
+        // Nearly always it is short, was admitted, and lies where it should.
+        if let Some(digest) = Digest::of_short(text)
+            && let Some(entry) = self.cells.get(self.start(digest)).and_then(OnceLock::get)
+            && entry.digest == digest
+        {
+            return entry.label;
+        }
+        self.find_or_admit(text)
+    }
+
+    #[inline(never)]
+    fn find_or_admit(&self, text: &str) -> Label {
         if text.len() > MAX_VALUE_BYTES {
             return self.refuse();
         }
-        let digest = Digest::of(text);
+        let digest = self.digest(text);
         match self.find(text, digest) {
             Some(label) => label,
             None => self.admit(text, digest),
@@ -118,10 +130,9 @@ impl LabelTable {
         self.refused.load(Ordering::Relaxed)
     }
 
-    #[inline]
     fn find(&self, text: &str, digest: Digest) -> Option<Label> {
         let mask = self.cells.len() - 1;
-        let mut at = self.start(digest) & mask;
+        let mut at = self.start(digest);
         // At most half of the cells are ever taken, so this meets an empty one.
         while let Some(entry) = self.cells.get(at)?.get() {
             if entry.digest == digest && (digest.is_whole() || &*entry.text == text) {
@@ -166,7 +177,7 @@ impl LabelTable {
             .set(Arc::clone(&text))
             .ok()?;
         let mask = self.cells.len() - 1;
-        let mut at = self.start(digest) & mask;
+        let mut at = self.start(digest);
         let mut entry = Entry {
             digest,
             label,
@@ -180,12 +191,17 @@ impl LabelTable {
         Some(label)
     }
 
-    /// Where to look for a text: seeded so that nobody outside can aim at one cell.
+    fn digest(&self, text: &str) -> Digest {
+        let [seed, _] = self.seeds;
+        Digest::of(text, seed)
+    }
+
+    /// Where to look first: seeded so that nobody outside can aim at one cell.
     #[inline]
     fn start(&self, digest: Digest) -> usize {
         let [head, tail] = self.seeds;
         let tail = tail.wrapping_add(digest.len as u64) ^ digest.tail;
-        fold(digest.head ^ head, tail) as usize
+        fold(digest.head ^ head, tail) as usize & (self.cells.len() - 1)
     }
 }
 
@@ -198,35 +214,38 @@ struct Digest {
 }
 
 impl Digest {
+    /// Of a text of 4 to 16 bytes, as most are. The two words overlap, or meet.
     #[inline]
-    fn of(text: &str) -> Self {
+    fn of_short(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
-        // The two words overlap unless the text has 16 bytes, or 8.
-        let (mut head, tail) = match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
-                (Some(head), Some(tail)) => (
-                    u64::from(u32::from_le_bytes(*head)),
-                    u64::from(u32::from_le_bytes(*tail)),
-                ),
-                _ => (bytes.iter().fold(0, |all, b| all << 8 | u64::from(*b)), 0),
-            },
+        let (head, tail) = match bytes.len() {
+            8..=WHOLE_BYTES => (
+                u64::from_le_bytes(*bytes.first_chunk()?),
+                u64::from_le_bytes(*bytes.last_chunk()?),
+            ),
+            4..8 => (
+                u64::from(u32::from_le_bytes(*bytes.first_chunk()?)),
+                u64::from(u32::from_le_bytes(*bytes.last_chunk()?)),
+            ),
+            _ => return None,
         };
-        if bytes.len() > WHOLE_BYTES {
-            let (words, _) = bytes.as_chunks();
-            for word in words {
-                head = fold(head ^ u64::from_le_bytes(*word), 0x9E37_79B9_7F4A_7C15);
+        let len = bytes.len();
+        Some(Self { head, tail, len })
+    }
+
+    fn of(text: &str, seed: u64) -> Self {
+        Self::of_short(text).unwrap_or_else(|| {
+            let (words, rest) = text.as_bytes().as_chunks();
+            let words = words.iter().map(|word| u64::from_le_bytes(*word));
+            Self {
+                head: words.fold(seed, |all, word| fold(all ^ word, seed | 1)),
+                tail: rest.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+                len: text.len(),
             }
-        }
-        Self {
-            head,
-            tail,
-            len: bytes.len(),
-        }
+        })
     }
 
     /// Whether no other text has it.
-    #[inline]
     const fn is_whole(self) -> bool {
         self.len <= WHOLE_BYTES
     }

@@ -1,16 +1,14 @@
 //! What has begun and not ended: a bounded table, sharded so that threads seldom meet.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const SHARDS: usize = 128;
 
 /// Values by a number that their maker chose: a span's id, or one that [`OpenTable`] gave.
 #[derive(Debug)]
 pub(crate) struct OpenTable<T> {
-    shards: Box<[Shard<T>]>,
+    shards: Box<[Shard<T>; SHARDS]>,
     /// Of one shard.
     limit: usize,
 }
@@ -30,14 +28,14 @@ struct Open<T> {
 impl<T> OpenTable<T> {
     /// A table of at most some `limit` values at once.
     pub(crate) fn new(limit: usize) -> Self {
-        let shard = || {
+        let shard = |_| {
             Shard(Mutex::new(Open {
                 keys: Vec::new(),
                 values: Vec::new(),
             }))
         };
         Self {
-            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            shards: Box::new(std::array::from_fn(shard)),
             limit: limit.div_ceil(SHARDS),
         }
     }
@@ -82,8 +80,8 @@ impl<T> OpenTable<T> {
     /// Takes out all that `expired` says so of.
     pub(crate) fn remove_if(&self, mut expired: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut removed = Vec::new();
-        for shard in &self.shards {
-            let mut shard = lock(&shard.0);
+        for shard in self.shards.iter() {
+            let mut shard = shard.0.lock();
             while let Some(at) = shard.values.iter().position(&mut expired) {
                 removed.extend(shard.take(at));
             }
@@ -94,7 +92,7 @@ impl<T> OpenTable<T> {
     /// How many are open.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|s| lock(&s.0).keys.len()).sum()
+        self.shards.iter().map(|s| s.0.lock().keys.len()).sum()
     }
 
     /// A number that no table has given before: another monitor's does not fit here.
@@ -105,7 +103,7 @@ impl<T> OpenTable<T> {
 
     #[inline]
     fn shard(&self, key: u64) -> Option<MutexGuard<'_, Open<T>>> {
-        self.shards.get(shard_of(key)).map(|shard| lock(&shard.0))
+        self.shards.get(shard_of(key)).map(|shard| shard.0.lock())
     }
 }
 
@@ -115,21 +113,15 @@ impl<T> Open<T> {
         self.keys.iter().position(|open| *open == key)
     }
 
-    /// The last one, which it mostly is, leaves without another taking its place.
     #[inline]
     fn take(&mut self, at: usize) -> Option<T> {
         self.keys.swap_remove(at);
-        if at == self.keys.len() {
-            self.values.pop()
-        } else {
-            Some(self.values.swap_remove(at))
+        // Mostly it is the last one, and no other has to be moved.
+        if at != self.keys.len() {
+            self.values.swap(at, self.keys.len());
         }
+        self.values.pop()
     }
-}
-
-#[inline]
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Spreads numbers that differ in few bits, as span ids do: their high bits tell the thread, and

@@ -4,12 +4,10 @@
 //! by swapping an empty buffer in, so the lock is held for the time of a copy.
 
 use super::measurement::Measurement;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     cell::Cell,
-    sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// Measurements that one shard holds before the recording threads count for themselves.
@@ -94,7 +92,7 @@ impl Queue {
     ) {
         for shard in &self.shards {
             {
-                let mut buffer = lock(&shard.0);
+                let mut buffer = shard.0.lock();
                 if buffer.waiting.is_empty() {
                     continue;
                 }
@@ -108,13 +106,13 @@ impl Queue {
     /// From now on every push is refused.
     pub(crate) fn close(&self) {
         for shard in &self.shards {
-            lock(&shard.0).closed = true;
+            shard.0.lock().closed = true;
         }
     }
 
     /// How many measurements were ever pushed.
     pub(crate) fn offered(&self) -> u64 {
-        self.shards.iter().map(|s| lock(&s.0).offered).sum()
+        self.shards.iter().map(|s| s.0.lock().offered).sum()
     }
 
     #[inline]
@@ -123,18 +121,13 @@ impl Queue {
         let own = thread_number();
         // Another thread or the tick may be in this thread's shard: the next one will do.
         for step in 0..self.shards.len() {
-            match self.shards.get((own + step) & mask)?.0.try_lock() {
-                Ok(buffer) => return Some(buffer),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => {}
+            let shard = self.shards.get((own + step) & mask)?;
+            if let Some(buffer) = shard.0.try_lock() {
+                return Some(buffer);
             }
         }
-        self.shards.get(own & mask).map(|shard| lock(&shard.0))
+        self.shards.get(own & mask).map(|shard| shard.0.lock())
     }
-}
-
-fn lock(mutex: &Mutex<Buffer>) -> MutexGuard<'_, Buffer> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A number that differs between threads that started one after the other.

@@ -331,6 +331,7 @@ impl Recorder {
 
 /// A bad status without a better error type is its own error type, for an operation only from 500
 /// on, as the HTTP conventions have it for servers.
+#[inline]
 pub(crate) fn settle_status(measurement: &mut Measurement) {
     let from = match measurement.kind {
         Kind::Attempt | Kind::Component => 400,

@@ -273,7 +273,9 @@ where
         if is_operation {
             self.close_operation(state, is_attempt);
         } else if is_attempt {
-            self.note_attempt(&state);
+            if state.operation.is_some() || state.kept.is_some() {
+                self.note_attempt(&state);
+            }
             settle_status(&mut state.measurement);
             self.recorder.offer(state.measurement);
         }
