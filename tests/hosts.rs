@@ -15,7 +15,7 @@ use aimux_otel::{
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock, mpsc},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -200,8 +200,8 @@ fn a_second_shutdown_has_nothing_to_do() {
 #[cfg(feature = "server")]
 #[test]
 fn a_shutdown_without_time_frees_the_port_all_the_same() {
-    let (release, waits) = mpsc::channel::<()>();
-    let waits = Mutex::new(waits);
+    let (release, waits) = std::sync::mpsc::channel::<()>();
+    let waits = std::sync::Mutex::new(waits);
     let monitor = builder()
         .serve(([127, 0, 0, 1], 0).into())
         .on_event(move |_| assert!(waits.lock().unwrap().recv().is_err()))

@@ -62,7 +62,7 @@ fn it_may_ask_and_tell_the_monitor() {
         .on_event(move |event| {
             let Some(monitor) = inside.get() else { return };
             monitor.collect();
-            monitor.recent_events();
+            assert!(!monitor.recent_events().is_empty());
             monitor.providers(Window::SinceStart).unwrap();
             if event.metadata["model"] == "mini" {
                 let took = Duration::from_millis(1);
