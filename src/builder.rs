@@ -130,7 +130,8 @@ impl MonitorBuilder {
     }
 
     /// Shows every event to `observer`, exact and in the order in which they are counted: on the
-    /// monitor's thread, or on a recording thread while the queue is full. It should return soon.
+    /// monitor's thread, or on a recording thread while the queue is full. It should return soon,
+    /// since nothing is collected meanwhile; inside it the getters answer with the last snapshot.
     /// A panic in it is caught.
     pub fn on_event(
         mut self,

@@ -83,27 +83,48 @@ impl Counter {
             .map(|(number, m)| PerformanceEvent::from_measurement(*number, m, &self.labels))
             .collect()
     }
+
+    /// Shows `events` to the observer, with nothing locked: it may ask the monitor in turn.
+    fn show(&self, events: &mut Vec<PerformanceEvent>) {
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        for event in events.drain(..) {
+            // A host's closure that panics must not take the monitor with it.
+            catch_unwind(AssertUnwindSafe(|| observer(&event))).ok();
+        }
+    }
+
+    /// Whether this is the tick's own thread, which cannot wait for itself.
+    fn is_tick(&self) -> bool {
+        let this = std::thread::current().id();
+        self.thread.get().is_some_and(|tick| tick.id() == this)
+    }
 }
 
 impl Tally for Counter {
     fn count(&self, batch: &mut Vec<Measurement>) {
         let mut measurements = batch.drain(..);
+        let mut events = Vec::new();
         loop {
             let mut state = lock(&self.state);
             let mut counted = 0;
             for measurement in measurements.by_ref().take(BATCH) {
                 state.instruments.record(&measurement);
-                if let Some(observer) = &self.observer {
+                if self.observer.is_some() {
                     let number = state.recent.number() + 1;
-                    let event =
-                        PerformanceEvent::from_measurement(number, &measurement, &self.labels);
-                    // A host's closure that panics must not take the monitor with it.
-                    catch_unwind(AssertUnwindSafe(|| observer(&event))).ok();
+                    events.push(PerformanceEvent::from_measurement(
+                        number,
+                        &measurement,
+                        &self.labels,
+                    ));
                 }
                 state.recent.push(measurement);
                 counted += 1;
             }
+            drop(state);
             self.counted.fetch_add(counted, Ordering::Relaxed);
+            self.show(&mut events);
             if counted < BATCH as u64 {
                 return;
             }
@@ -179,6 +200,9 @@ impl Shared {
     /// A snapshot not older than a second; or the last one, if the tick does not make it within
     /// 50 ms. Blocks for that time at the most. All who wait share one collection.
     pub(crate) fn fresh(&self) -> Arc<Snapshot> {
+        if self.counter.is_tick() {
+            return self.latest();
+        }
         let since = self.recorder.now().before(FRESH);
         let is_fresh = || self.latest().collected_at >= since;
         if is_fresh() {
@@ -197,6 +221,9 @@ impl Shared {
     /// Asks for a collection and waits until one that began after this call is done; whether it
     /// was done in time.
     pub(crate) fn collect(&self, wait: Duration) -> bool {
+        if self.counter.is_tick() {
+            return false;
+        }
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         self.counter.ask();
         let served = lock(&self.served);
@@ -218,6 +245,9 @@ impl Shared {
 
     /// Waits until the tick has ended; whether it did in time.
     pub(crate) fn wait_until_stopped(&self, wait: Duration) -> bool {
+        if self.counter.is_tick() {
+            return false;
+        }
         let served = lock(&self.served);
         let waited = self
             .served_one
