@@ -214,8 +214,7 @@ fn flag(has: bool, flag: u8) -> u8 {
 }
 
 fn whole(sum: f64) -> u8 {
-    // Not -0.0, which a whole number cannot be.
-    let whole = sum.fract() == 0.0 && sum.abs() < LARGEST_WHOLE && sum.to_bits() != 1 << 63;
+    let whole = sum.fract() == 0.0 && sum.abs() < LARGEST_WHOLE;
     flag(whole, WHOLE)
 }
 

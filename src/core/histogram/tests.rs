@@ -116,7 +116,11 @@ proptest! {
         boundaries in prop::collection::btree_set(1..20_000_u32, 1..20),
     ) {
         let histogram = filled(scale, &values);
-        let boundaries: Vec<f64> = boundaries.into_iter().map(|b| f64::from(b) / 100.0).collect();
+        let mut boundaries: Vec<f64> = boundaries.into_iter().map(|b| f64::from(b) / 100.0).collect();
+        // Where a mistake shows: at values themselves, and right beside them.
+        boundaries.extend(values.iter().flat_map(|value| [*value, value * 1.001]));
+        boundaries.sort_by(f64::total_cmp);
+        boundaries.dedup();
         let cumulative = histogram.cumulative(&boundaries);
         for (boundary, at_most) in boundaries.iter().zip(&cumulative) {
             let exact = values.iter().filter(|value| *value <= boundary).count() as u64;
@@ -174,6 +178,21 @@ fn an_empty_histogram_has_no_quantiles_and_changes_nothing() {
     assert_eq!(empty.cumulative(&[1.0]), [0]);
     let histogram = filled(6, &[1.0, 2.0]);
     assert_eq!(merged(&[&empty, &histogram, &empty]), histogram);
+}
+
+#[test]
+fn the_scale_is_the_coarsest_of_all_that_was_merged() {
+    let (fine, zeros) = (filled(6, &[1.0, 2.0]), filled(3, &[0.0]));
+    assert_eq!(merged(&[&fine, &zeros]).scale(), 3);
+    assert_eq!(merged(&[&zeros, &fine]).scale(), 3);
+}
+
+#[test]
+fn the_bucket_of_zeros_is_at_zero_also_where_the_extremes_are_not_known() {
+    let histogram = ExponentialHistogram::from_parts(6, 2, 0, [1], 1.0, None, None);
+    assert_eq!(histogram.quantile(0.0), Some(0.0));
+    assert_eq!(histogram.quantile(0.5), Some(0.0));
+    assert!(histogram.quantile(1.0).is_some_and(|value| value > 1.0));
 }
 
 #[test]

@@ -433,6 +433,10 @@ fn health_is_judged_by_the_last_five_minutes_and_not_by_the_callers_faults() {
     attempts(&mut bench, "zai", None, 1);
     bench.collect_after(MINUTE);
     assert_eq!(healthy(&bench), Some(true));
+    // The last attempt was not good, but for a fault of the caller's.
+    attempts(&mut bench, "zai", Some("400"), 1);
+    (0..20).for_each(|_| bench.collect_after(MINUTE));
+    assert_eq!(healthy(&bench), Some(true));
 }
 
 #[test]

@@ -281,3 +281,19 @@ fn a_million_small_amounts_are_summed_exactly() {
     assert_eq!(merged(&history.slots)[&0], total);
     assert_eq!(total.sum(), 42.0);
 }
+
+#[test]
+fn a_window_of_whole_slots_takes_no_slot_more() {
+    let mut bench = Bench::new(HOUR);
+    (0..3).for_each(|_| bench.collect_after(Duration::from_secs(5)));
+    let history = bench.windows.history();
+    assert_eq!(history.last(Duration::from_secs(10)).len(), 2);
+    assert_eq!(history.last(Duration::from_millis(10_001)).len(), 3);
+}
+
+#[test]
+fn collecting_without_end_makes_no_more_than_a_slot_a_second() {
+    let mut bench = Bench::new(HOUR);
+    (0..1_000).for_each(|_| bench.collect_after(Duration::from_millis(10)));
+    assert_eq!(bench.windows.history().slots.len(), 10);
+}
