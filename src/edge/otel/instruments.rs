@@ -3,27 +3,30 @@
 //! Each series is bound once, so that a record needs no look-up of attributes. How many there are
 //! is limited here, before the SDK sees them: what comes later shares a series under `_OTHER`.
 
-use super::streams::CARDINALITY_LIMIT;
+use super::{
+    keys::{AttemptKey, ComponentKey, RequestKey, WordHasher, attribute},
+    observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
+    streams::CARDINALITY_LIMIT,
+};
 use crate::{
     core::{
-        labels::{Label, LabelTable},
-        measurement::{Kind, Measurement, Method},
-        money::NanoUsd,
-        recorder::{DropReason, LabelTables, Recorder},
+        labels::Label,
+        measurement::{Kind, Measurement},
+        recorder::{LabelTables, Recorder},
     },
     event_type::PerformanceEventType,
     names,
 };
 use opentelemetry::{
-    KeyValue, Value,
+    KeyValue,
     metrics::{BoundHistogram, Counter, Histogram, Meter},
 };
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hash, Hasher},
+    hash::BuildHasherDefault,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -71,31 +74,6 @@ struct Meters {
     failovers: Counter<u64>,
 }
 
-/// Cost by provider and model, in nano-USD, so that it adds up exactly.
-#[derive(Debug, Default)]
-struct CostLedger(Mutex<HashMap<(Label, Label), CostEntry>>);
-
-#[derive(Debug)]
-struct CostEntry {
-    attributes: [KeyValue; 2],
-    nanos: Arc<AtomicI64>,
-}
-
-/// How many series there are, and how many were refused one of their own.
-#[derive(Debug, Default)]
-struct SeriesFigures {
-    in_use: AtomicU64,
-    refused: AtomicU64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct AttemptKey {
-    provider: Label,
-    model: Label,
-    operation: Label,
-    error: Option<&'static str>,
-}
-
 #[derive(Debug)]
 struct AttemptSeries {
     duration: BoundHistogram<f64>,
@@ -105,26 +83,11 @@ struct AttemptSeries {
     cost: Option<Arc<AtomicI64>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RequestKey {
-    endpoint: Label,
-    method: Option<Method>,
-    status: Option<u16>,
-    error: Option<&'static str>,
-}
-
 #[derive(Debug)]
 struct RequestSeries {
     duration: BoundHistogram<f64>,
     request_size: Option<BoundHistogram<u64>>,
     response_size: Option<BoundHistogram<u64>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ComponentKey {
-    component: Label,
-    operation: Label,
-    error: Option<&'static str>,
 }
 
 impl Instruments {
@@ -403,258 +366,6 @@ impl Meters {
     }
 }
 
-impl AttemptKey {
-    /// Sorted by key: the SDK keeps what comes unsorted twice.
-    fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
-        [
-            self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)),
-            attribute(
-                names::GEN_AI_OPERATION_NAME,
-                &labels.operations,
-                self.operation,
-            )
-            .or_else(|| Some(KeyValue::new(names::GEN_AI_OPERATION_NAME, USUAL_OPERATION))),
-            attribute(
-                names::GEN_AI_PROVIDER_NAME,
-                &labels.providers,
-                self.provider.or(Label::OTHER),
-            ),
-            attribute(names::GEN_AI_REQUEST_MODEL, &labels.models, self.model),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
-    const fn without_error(self) -> Self {
-        Self {
-            error: None,
-            ..self
-        }
-    }
-}
-
-impl RequestKey {
-    fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
-        let mut attributes: Vec<KeyValue> = Vec::with_capacity(4);
-        attributes.extend(self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)));
-        attributes.extend(
-            self.method
-                .map(|m| KeyValue::new(names::HTTP_REQUEST_METHOD, m.text())),
-        );
-        attributes.extend(
-            self.status
-                .map(|s| KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, i64::from(s))),
-        );
-        attributes.extend(attribute(
-            names::HTTP_ROUTE,
-            &labels.endpoints,
-            self.endpoint,
-        ));
-        attributes
-    }
-
-    /// Without how it went.
-    fn place(&self, labels: &LabelTables) -> Vec<KeyValue> {
-        Self {
-            status: None,
-            error: None,
-            ..*self
-        }
-        .attributes(labels)
-    }
-}
-
-impl ComponentKey {
-    fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
-        [
-            attribute(names::COMPONENT, &labels.components, self.component),
-            attribute(
-                names::OPERATION,
-                &labels.component_operations,
-                self.operation,
-            ),
-            self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
-impl CostLedger {
-    /// Where the cost of the provider and model of `key` is summed.
-    fn entry(&self, key: AttemptKey, labels: &LabelTables) -> Arc<AtomicI64> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let provider = key.provider.or(Label::OTHER);
-        let model = key.model.or(Label::OTHER);
-        let entry = entries.entry((provider, model)).or_insert_with(|| {
-            let text =
-                |table: &LabelTable, label| Value::from(table.text(label).unwrap_or_default());
-            CostEntry {
-                attributes: [
-                    KeyValue::new(
-                        names::GEN_AI_PROVIDER_NAME,
-                        text(&labels.providers, provider),
-                    ),
-                    KeyValue::new(names::GEN_AI_REQUEST_MODEL, text(&labels.models, model)),
-                ],
-                nanos: Arc::default(),
-            }
-        });
-        Arc::clone(&entry.nanos)
-    }
-}
-
-fn observe_costs(meter: &Meter, costs: Arc<CostLedger>) {
-    meter
-        .f64_observable_counter(names::COST)
-        .with_unit("USD")
-        .with_description("Cost of calls to providers")
-        .with_callback(move |observer| {
-            let entries = costs.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for entry in entries.values() {
-                let cost = NanoUsd::from_nanos(entry.nanos.load(Ordering::Relaxed));
-                observer.observe(cost.usd(), &entry.attributes);
-            }
-        })
-        .build();
-}
-
-fn observe_monitor(meter: &Meter, recorder: &Arc<Recorder>, figures: Arc<SeriesFigures>) {
-    let counter = |name: &'static str, unit: &'static str, description: &'static str| {
-        let counter = meter.u64_observable_counter(name).with_unit(unit);
-        counter.with_description(description)
-    };
-    let of = Arc::clone(recorder);
-    counter(names::EVENTS_OFFERED, "{event}", "Measurements offered")
-        .with_callback(move |observer| observer.observe(of.offered(), &[]))
-        .build();
-    let of = Arc::clone(recorder);
-    counter(names::EVENTS_RECORDED, "{event}", "Measurements counted")
-        .with_callback(move |observer| observer.observe(of.counted(), &[]))
-        .build();
-    let of = Arc::clone(recorder);
-    counter(names::EVENTS_DROPPED, "{event}", "Measurements dropped")
-        .with_callback(move |observer| {
-            for reason in DropReason::ALL {
-                let attributes = [KeyValue::new(names::REASON, reason.text())];
-                observer.observe(of.dropped(reason), &attributes);
-            }
-        })
-        .build();
-    let of = Arc::clone(recorder);
-    counter(
-        names::LABELS_REFUSED,
-        "{value}",
-        "Label values counted under _OTHER",
-    )
-    .with_callback(move |observer| {
-        for (kind, table) in of.labels.named() {
-            observer.observe(table.refused(), &[KeyValue::new(names::LABEL_KIND, kind)]);
-        }
-    })
-    .build();
-    let of = Arc::clone(recorder);
-    counter(
-        names::FIELDS_UNREADABLE,
-        "{value}",
-        "Field values of a wrong type or range",
-    )
-    .with_callback(move |observer| {
-        observer.observe(of.unreadable_fields.load(Ordering::Relaxed), &[]);
-    })
-    .build();
-    let of = Arc::clone(&figures);
-    counter(
-        names::SERIES_REFUSED,
-        "{event}",
-        "Measurements that share a series for want of room",
-    )
-    .with_callback(move |observer| observer.observe(of.refused.load(Ordering::Relaxed), &[]))
-    .build();
-    meter
-        .u64_observable_gauge(names::SERIES)
-        .with_unit("{series}")
-        .with_description("Series in use")
-        .with_callback(move |observer| {
-            observer.observe(figures.in_use.load(Ordering::Relaxed), &[]);
-        })
-        .build();
-    let of = Arc::clone(recorder);
-    meter
-        .i64_observable_up_down_counter(names::HTTP_SERVER_ACTIVE_REQUESTS)
-        .with_unit("{request}")
-        .with_description("Requests in flight in the HTTP layer")
-        .with_callback(move |observer| {
-            observer.observe(of.active_requests.load(Ordering::Relaxed), &[]);
-        })
-        .build();
-}
-
-fn attribute(key: &'static str, table: &LabelTable, label: Label) -> Option<KeyValue> {
-    table.text(label).map(|text| KeyValue::new(key, text))
-}
-
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
-}
-
-impl Hash for AttemptKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let labels = u64::from(self.provider.number())
-            | u64::from(self.model.number()) << 16
-            | u64::from(self.operation.number()) << 32;
-        state.write_u64(labels);
-        hash_error(self.error, state);
-    }
-}
-
-impl Hash for RequestKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let method = self.method.map_or(0, |m| 1 + u64::from(m.number()));
-        let numbers = u64::from(self.endpoint.number())
-            | u64::from(self.status.unwrap_or(0)) << 16
-            | method << 32;
-        state.write_u64(numbers);
-        hash_error(self.error, state);
-    }
-}
-
-impl Hash for ComponentKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let labels = u64::from(self.component.number()) | u64::from(self.operation.number()) << 16;
-        state.write_u64(labels);
-        hash_error(self.error, state);
-    }
-}
-
-/// The length and the first bytes tell the values of a closed set well enough apart.
-fn hash_error(error: Option<&'static str>, state: &mut impl Hasher) {
-    if let Some(error) = error {
-        let first = error.bytes().take(4).fold(0, |n, b| n << 8 | u64::from(b));
-        state.write_u64(first << 8 | error.len() as u64);
-    }
-}
-
-/// A hash of a few words that are small numbers chosen by ourselves.
-#[derive(Debug, Default)]
-struct WordHasher(u64);
-
-impl Hasher for WordHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    #[inline]
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
 }

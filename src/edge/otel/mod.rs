@@ -3,6 +3,8 @@
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
 pub(crate) mod instruments;
+mod keys;
+mod observed;
 pub(crate) mod prometheus;
 pub(crate) mod reader;
 pub(crate) mod streams;

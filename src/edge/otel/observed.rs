@@ -1,0 +1,150 @@
+//! What is observed at each collection instead of recorded: cost, and the monitor's own health.
+
+use super::keys::AttemptKey;
+use crate::{
+    core::{
+        labels::{Label, LabelTable},
+        money::NanoUsd,
+        recorder::{DropReason, LabelTables, Recorder},
+    },
+    names,
+};
+use opentelemetry::{KeyValue, Value, metrics::Meter};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+/// Cost by provider and model, in nano-USD, so that it adds up exactly.
+#[derive(Debug, Default)]
+pub(super) struct CostLedger(Mutex<HashMap<(Label, Label), CostEntry>>);
+
+#[derive(Debug)]
+struct CostEntry {
+    attributes: [KeyValue; 2],
+    nanos: Arc<AtomicI64>,
+}
+
+/// How many series there are, and how many were refused one of their own.
+#[derive(Debug, Default)]
+pub(super) struct SeriesFigures {
+    pub(super) in_use: AtomicU64,
+    pub(super) refused: AtomicU64,
+}
+
+impl CostLedger {
+    /// Where the cost of the provider and model of `key` is summed.
+    pub(super) fn entry(&self, key: AttemptKey, labels: &LabelTables) -> Arc<AtomicI64> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let provider = key.provider.or(Label::OTHER);
+        let model = key.model.or(Label::OTHER);
+        let entry = entries.entry((provider, model)).or_insert_with(|| {
+            let text =
+                |table: &LabelTable, label| Value::from(table.text(label).unwrap_or_default());
+            CostEntry {
+                attributes: [
+                    KeyValue::new(
+                        names::GEN_AI_PROVIDER_NAME,
+                        text(&labels.providers, provider),
+                    ),
+                    KeyValue::new(names::GEN_AI_REQUEST_MODEL, text(&labels.models, model)),
+                ],
+                nanos: Arc::default(),
+            }
+        });
+        Arc::clone(&entry.nanos)
+    }
+}
+
+pub(super) fn observe_costs(meter: &Meter, costs: Arc<CostLedger>) {
+    meter
+        .f64_observable_counter(names::COST)
+        .with_unit("USD")
+        .with_description("Cost of calls to providers")
+        .with_callback(move |observer| {
+            let entries = costs.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in entries.values() {
+                let cost = NanoUsd::from_nanos(entry.nanos.load(Ordering::Relaxed));
+                observer.observe(cost.usd(), &entry.attributes);
+            }
+        })
+        .build();
+}
+
+pub(super) fn observe_monitor(
+    meter: &Meter,
+    recorder: &Arc<Recorder>,
+    figures: Arc<SeriesFigures>,
+) {
+    let counter = |name: &'static str, unit: &'static str, description: &'static str| {
+        let counter = meter.u64_observable_counter(name).with_unit(unit);
+        counter.with_description(description)
+    };
+    let of = Arc::clone(recorder);
+    counter(names::EVENTS_OFFERED, "{event}", "Measurements offered")
+        .with_callback(move |observer| observer.observe(of.offered(), &[]))
+        .build();
+    let of = Arc::clone(recorder);
+    counter(names::EVENTS_RECORDED, "{event}", "Measurements counted")
+        .with_callback(move |observer| observer.observe(of.counted(), &[]))
+        .build();
+    let of = Arc::clone(recorder);
+    counter(names::EVENTS_DROPPED, "{event}", "Measurements dropped")
+        .with_callback(move |observer| {
+            for reason in DropReason::ALL {
+                let attributes = [KeyValue::new(names::REASON, reason.text())];
+                observer.observe(of.dropped(reason), &attributes);
+            }
+        })
+        .build();
+    let of = Arc::clone(recorder);
+    counter(
+        names::LABELS_REFUSED,
+        "{value}",
+        "Label values counted under _OTHER",
+    )
+    .with_callback(move |observer| {
+        for (kind, table) in of.labels.named() {
+            observer.observe(table.refused(), &[KeyValue::new(names::LABEL_KIND, kind)]);
+        }
+    })
+    .build();
+    let of = Arc::clone(recorder);
+    counter(
+        names::FIELDS_UNREADABLE,
+        "{value}",
+        "Field values of a wrong type or range",
+    )
+    .with_callback(move |observer| {
+        observer.observe(of.unreadable_fields.load(Ordering::Relaxed), &[]);
+    })
+    .build();
+    let of = Arc::clone(&figures);
+    counter(
+        names::SERIES_REFUSED,
+        "{event}",
+        "Measurements that share a series for want of room",
+    )
+    .with_callback(move |observer| observer.observe(of.refused.load(Ordering::Relaxed), &[]))
+    .build();
+    meter
+        .u64_observable_gauge(names::SERIES)
+        .with_unit("{series}")
+        .with_description("Series in use")
+        .with_callback(move |observer| {
+            observer.observe(figures.in_use.load(Ordering::Relaxed), &[]);
+        })
+        .build();
+    let of = Arc::clone(recorder);
+    meter
+        .i64_observable_up_down_counter(names::HTTP_SERVER_ACTIVE_REQUESTS)
+        .with_unit("{request}")
+        .with_description("Requests in flight in the HTTP layer")
+        .with_callback(move |observer| {
+            observer.observe(of.active_requests.load(Ordering::Relaxed), &[]);
+        })
+        .build();
+}
