@@ -171,11 +171,14 @@ async fn the_layers_of_two_monitors_stay_apart() {
     }
 }
 
-/// The layer of the one, and spans that only the other sees.
+/// The layer of the one, and spans that only the other sees, which has operations of its own.
 #[tokio::test]
 async fn an_operation_of_another_monitor_is_not_enriched() {
     let (one, other) = (monitor(), monitor());
     let _watching = watch(&other);
+    let opened: Vec<_> = (0..100)
+        .map(|_| other.record_request_start("", "/open", "GET", "", ""))
+        .collect();
     let answer = async || {
         drop(info_span!(
             "x",
@@ -187,12 +190,18 @@ async fn an_operation_of_another_monitor_is_not_enriched() {
     assert_eq!(counts(&one, routes.layer(one.http_layer())).await, (1, 0));
     let view = one.endpoints(Window::SinceStart).unwrap();
     assert_eq!(outcome(only(&view, "/v1/chat/{id}")), (1, 0, vec![]));
+    for open in opened {
+        assert!(
+            !one.record_request_end(open, true, 200, 0, "", 0.0),
+            "not its own"
+        );
+        assert!(other.record_request_end(open, true, 200, 0, "", 0.0));
+    }
     other.collect();
     let view = other.endpoints(Window::SinceStart).unwrap();
-    assert_eq!(
-        outcome(only(&view, "/others")),
-        (1, 1, vec![("internal", 1)])
-    );
+    assert_eq!(outcome(&view.endpoints["/open"].all), (100, 0, vec![]));
+    let others = &view.endpoints["/others"].all;
+    assert_eq!(outcome(others), (1, 1, vec![("internal", 1)]));
 }
 
 /// A request of the one is open while the other's, which began as its first too, is answered.
