@@ -91,18 +91,22 @@ async fn a_span_that_is_both_is_an_attempt_unless_a_child_recorded_one() {
         call("llama3.1-70b", 503).await;
         drop(both());
         call("llama3.1-8b", 200).instrument(both()).await;
-        let told_later = || info_span!("told later", endpoint = Empty);
-        async { call("llama3.1-8b", 200).instrument(told_later()).await }
-            .instrument(both())
-            .await;
+        for endpoint in ["", "/inner"] {
+            let inside = async {
+                let span = info_span!("told later", endpoint = Empty);
+                span.record("endpoint", endpoint);
+                call("llama3.1-8b", 200).instrument(span).await;
+            };
+            inside.instrument(both()).await;
+        }
     };
     let routes = Router::new().route("/v1/chat/{id}", get(answer));
     let routes = routes.layer(monitor.http_layer());
-    // cerebras three times, and openai once where nothing else was tried, or could be seen.
+    // cerebras four times, and openai once where nothing else was tried, or could be seen.
     let (operations, _) = counts(&monitor, routes).await;
     assert_eq!(operations, 1);
     let view = monitor.providers(Window::SinceStart).unwrap();
-    assert_eq!(view.providers["cerebras"].total_requests, 3);
+    assert_eq!(view.providers["cerebras"].total_requests, 4);
     assert_eq!(view.providers["openai"].total_requests, 1);
 }
 
