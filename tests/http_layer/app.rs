@@ -4,24 +4,45 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
 use aimux_otel::{EndpointsView, MethodPerformance, PerformanceMonitor, Window};
-use axum::Router;
-use std::{future::IntoFuture, net::SocketAddr, time::Duration};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+};
+use std::{convert::Infallible, future::IntoFuture, net::SocketAddr, sync::Once, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
 };
+use tower::{Layer, Service, service_fn};
 use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::{Registry, layer::SubscriberExt};
+use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
 /// Nothing here takes as long, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A monitor that collects only when asked.
 pub(crate) fn monitor() -> PerformanceMonitor {
+    static REACHED: Once = Once::new();
+    REACHED.call_once(|| reach_the_span(&build()));
+    build()
+}
+
+fn build() -> PerformanceMonitor {
     let builder = PerformanceMonitor::builder().collection_interval(Duration::from_secs(3_600));
     builder.build().unwrap()
+}
+
+/// While there is one subscriber, tracing asks that of the thread which reaches a callsite first
+/// whether it is wanted, on all threads. Were that a test without one, another test's would not
+/// see the layer's span; a callsite that was reached before is asked for again by each new one.
+fn reach_the_span(monitor: &PerformanceMonitor) {
+    let nothing =
+        service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::<Body>::default()));
+    let mut measured = monitor.http_layer().layer(nothing);
+    drop(measured.call(Request::default()));
 }
 
 /// From now on this thread's spans are seen by the monitor's layer, and nothing else.

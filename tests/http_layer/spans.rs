@@ -91,18 +91,22 @@ async fn a_span_that_is_both_is_an_attempt_unless_a_child_recorded_one() {
         call("llama3.1-70b", 503).await;
         drop(both());
         call("llama3.1-8b", 200).instrument(both()).await;
-        let told_later = || info_span!("told later", endpoint = Empty);
-        async { call("llama3.1-8b", 200).instrument(told_later()).await }
-            .instrument(both())
-            .await;
+        for endpoint in ["", "/inner"] {
+            let inside = async {
+                let span = info_span!("told later", endpoint = Empty);
+                span.record("endpoint", endpoint);
+                call("llama3.1-8b", 200).instrument(span).await;
+            };
+            inside.instrument(both()).await;
+        }
     };
     let routes = Router::new().route("/v1/chat/{id}", get(answer));
     let routes = routes.layer(monitor.http_layer());
-    // cerebras three times, and openai once where nothing else was tried, or could be seen.
+    // cerebras four times, and openai once where nothing else was tried, or could be seen.
     let (operations, _) = counts(&monitor, routes).await;
     assert_eq!(operations, 1);
     let view = monitor.providers(Window::SinceStart).unwrap();
-    assert_eq!(view.providers["cerebras"].total_requests, 3);
+    assert_eq!(view.providers["cerebras"].total_requests, 4);
     assert_eq!(view.providers["openai"].total_requests, 1);
 }
 
@@ -171,11 +175,14 @@ async fn the_layers_of_two_monitors_stay_apart() {
     }
 }
 
-/// The layer of the one, and spans that only the other sees.
+/// The layer of the one, and spans that only the other sees, which has operations of its own.
 #[tokio::test]
 async fn an_operation_of_another_monitor_is_not_enriched() {
     let (one, other) = (monitor(), monitor());
     let _watching = watch(&other);
+    let opened: Vec<_> = (0..100)
+        .map(|_| other.record_request_start("", "/open", "GET", "", ""))
+        .collect();
     let answer = async || {
         drop(info_span!(
             "x",
@@ -187,12 +194,18 @@ async fn an_operation_of_another_monitor_is_not_enriched() {
     assert_eq!(counts(&one, routes.layer(one.http_layer())).await, (1, 0));
     let view = one.endpoints(Window::SinceStart).unwrap();
     assert_eq!(outcome(only(&view, "/v1/chat/{id}")), (1, 0, vec![]));
+    for open in opened {
+        assert!(
+            !one.record_request_end(open, true, 200, 0, "", 0.0),
+            "not its own"
+        );
+        assert!(other.record_request_end(open, true, 200, 0, "", 0.0));
+    }
     other.collect();
     let view = other.endpoints(Window::SinceStart).unwrap();
-    assert_eq!(
-        outcome(only(&view, "/others")),
-        (1, 1, vec![("internal", 1)])
-    );
+    assert_eq!(outcome(&view.endpoints["/open"].all), (100, 0, vec![]));
+    let others = &view.endpoints["/others"].all;
+    assert_eq!(outcome(others), (1, 1, vec![("internal", 1)]));
 }
 
 /// A request of the one is open while the other's, which began as its first too, is answered.
