@@ -9,6 +9,9 @@ const ESCAPE: u32 = 20;
 /// The largest order.
 const MAX_ORDER: u32 = 40;
 
+/// Up to this order a code is no longer than what is always in the window of a reader.
+const SHORT_ORDER: u32 = 56 - ESCAPE;
+
 /// Appends numbers to bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
@@ -58,37 +61,58 @@ impl Writer {
     /// rest.
     #[inline]
     pub(crate) fn rice(&mut self, value: u64, order: u32) {
-        let quotient = value >> order.min(MAX_ORDER);
+        let quotient = value >> order;
+        if quotient < u64::from(ESCAPE) && order <= SHORT_ORDER {
+            let mark = 1 << order;
+            self.bits(mark | (value & (mark - 1)), quotient as u32 + 1 + order);
+        } else {
+            self.rice_long(value, order);
+        }
+    }
+
+    #[cold]
+    fn rice_long(&mut self, value: u64, order: u32) {
+        let quotient = value >> order;
         if quotient < u64::from(ESCAPE) {
             self.bits(1, quotient as u32 + 1);
-            self.bits(value, order);
+            self.bits(value & ((1 << order) - 1), order);
         } else {
             self.bits(0, ESCAPE);
             let length = bit_length(value);
             self.bits(u64::from(length), 7);
             self.bits(value >> 32, length.saturating_sub(32));
-            self.bits(value, length.min(32));
+            self.bits(value & u64::from(u32::MAX), length.min(32));
         }
     }
 
-    /// The `count` low bits of `value`, at most 56.
+    /// `value` in `count` bits, at most 56, of which it needs no more.
+    #[inline]
     fn bits(&mut self, value: u64, count: u32) {
-        if count == 0 {
-            return;
+        if self.pending_bits + count > 64 {
+            self.flush();
         }
-        let mask = u64::MAX >> 64_u32.saturating_sub(count);
-        self.pending = (self.pending << count) | (value & mask);
-        self.pending_bits = self.pending_bits.saturating_add(count);
-        while self.pending_bits >= 8 {
-            self.pending_bits = self.pending_bits.saturating_sub(8);
-            self.byte((self.pending >> self.pending_bits) as u8);
-        }
+        self.pending = (self.pending << count) | value;
+        self.pending_bits += count;
+    }
+
+    /// Writes the whole bytes that there are.
+    fn flush(&mut self) {
+        let first_at_the_top = self
+            .pending
+            .checked_shl(64 - self.pending_bits)
+            .unwrap_or(0);
+        let whole = self.pending_bits / 8;
+        let bytes = first_at_the_top.to_be_bytes();
+        self.bytes.extend(bytes.iter().take(whole as usize));
+        self.pending_bits %= 8;
     }
 
     /// Pads the last bits to a whole byte.
     pub(crate) fn align(&mut self) {
+        self.flush();
         if self.pending_bits > 0 {
-            self.bits(0, 8_u32.saturating_sub(self.pending_bits));
+            self.bits(0, 8 - self.pending_bits);
+            self.flush();
         }
     }
 }
@@ -207,25 +231,33 @@ pub(crate) struct BitReader<'a> {
 
 impl BitReader<'_> {
     /// The next number, of order `order`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn rice(&mut self, order: u32) -> u64 {
-        // No code of an order up to 36 is longer than a window.
+        if self.available < ESCAPE + order {
+            self.refill();
+        }
+        let quotient = self.window.leading_zeros();
+        if quotient >= ESCAPE || order > SHORT_ORDER {
+            return self.rice_long(order);
+        }
+        // Shifted twice, since a shift by 64 is none.
+        let rest = (self.window << (quotient + 1)) >> 1 >> (63 - order);
+        self.skip(quotient + 1 + order);
+        (u64::from(quotient) << order) | rest
+    }
+
+    #[cold]
+    fn rice_long(&mut self, order: u32) -> u64 {
         self.refill();
         let quotient = self.window.leading_zeros();
         if quotient >= ESCAPE {
             return self.escaped();
         }
         self.skip(quotient + 1);
-        if order == 0 {
-            return u64::from(quotient);
-        }
-        if self.available < order {
-            self.refill();
-        }
+        self.refill();
         (u64::from(quotient) << order) | self.take(order)
     }
 
-    #[cold]
     fn escaped(&mut self) -> u64 {
         self.skip(ESCAPE);
         let length = self.take(7) as u32;
@@ -246,14 +278,14 @@ impl BitReader<'_> {
         bits
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, count: u32) {
-        self.window <<= count.min(63);
+        self.window <<= count;
         self.available = self.available.saturating_sub(count);
     }
 
     /// At least 56 bits in the window, zeros after the end.
-    #[inline]
+    #[inline(always)]
     fn refill(&mut self) {
         if let Some((chunk, _)) = self.bytes.split_first_chunk::<8>() {
             let fresh = u64::from_be_bytes(*chunk);

@@ -40,7 +40,7 @@ pub struct ComponentPerformance {
 
 /// What the components did in `window`.
 pub(crate) fn components(snapshot: &Snapshot, window: Window) -> Result<ComponentsView, ViewError> {
-    let reading = Reading::new(snapshot, window, &METRICS)?;
+    let reading = Reading::new(snapshot, window, &METRICS, |_| true)?;
     let mut error = ErrorBound::default();
     let components = of_reading(&reading, &mut error);
     Ok(ComponentsView {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
-use crate::core::views::reading::{Reading, SeriesReading};
+use crate::core::views::reading::{Reading, SeriesReading, label};
 use crate::core::views::stats::{ErrorBound, PerformanceStats, StatsBuilder};
 use crate::core::views::{Coverage, ViewError, average};
 use crate::core::window::Window;
@@ -96,7 +97,8 @@ pub(crate) fn endpoints(
     window: Window,
     only: Option<&str>,
 ) -> Result<EndpointsView, ViewError> {
-    let reading = Reading::new(snapshot, window, &METRICS)?;
+    let wanted = |key: &SeriesKey| only.is_none_or(|only| label(key, names::HTTP_ROUTE) == only);
+    let reading = Reading::new(snapshot, window, &METRICS, wanted)?;
     let mut error = ErrorBound::default();
     let (endpoints, aggregated) = of_reading(&reading, only, &mut error)?;
     Ok(EndpointsView {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::core::aggregate::{Aggregate, usd};
 use crate::core::error_type;
+use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
 use crate::core::views::reading::{Reading, SeriesReading};
 use crate::core::views::stats::{
@@ -139,7 +140,8 @@ pub(crate) fn providers(
     window: Window,
     only: Option<&str>,
 ) -> Result<ProvidersView, ViewError> {
-    let reading = Reading::new(snapshot, window, &METRICS)?;
+    let wanted = |key: &SeriesKey| only.is_none_or(|only| provider_of(key) == only);
+    let reading = Reading::new(snapshot, window, &METRICS, wanted)?;
     let mut error = ErrorBound::default();
     let (providers, summary) = of_reading(&reading, only, &mut error)?;
     Ok(ProvidersView {
@@ -166,7 +168,7 @@ pub(super) fn of_reading(
         }
     }
     for series in reading.of(&METRICS) {
-        let provider = provider_of(series);
+        let provider = provider_of(series.key);
         builders.entry(provider).or_default().add(series);
         if series.aggregate.is_some() {
             shown.insert(provider);
@@ -199,8 +201,8 @@ pub(super) fn of_reading(
     Ok((providers, summary))
 }
 
-fn provider_of<'r>(series: &'r SeriesReading<'_>) -> &'r str {
-    let labels = &series.key.labels;
+fn provider_of(key: &SeriesKey) -> &str {
+    let labels = &key.labels;
     let name = labels.get(names::GEN_AI_PROVIDER_NAME);
     name.or_else(|| labels.get(names::GEN_AI_SYSTEM))
         .unwrap_or(names::OTHER)

@@ -50,11 +50,12 @@ pub(crate) struct SeriesReading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Reads `metrics` over `window`.
+    /// Reads `metrics` over `window`, of those series that are `wanted`.
     pub(crate) fn new(
         snapshot: &'a Snapshot,
         window: Window,
         metrics: &[&str],
+        wanted: impl Fn(&SeriesKey) -> bool,
     ) -> Result<Self, ViewError> {
         let history = &snapshot.history;
         let slots = match window {
@@ -83,7 +84,7 @@ impl<'a> Reading<'a> {
             end,
             sources,
         };
-        let positions = reading.select(&history.totals, slots.is_none());
+        let positions = reading.select(&history.totals, slots.is_none(), wanted);
         if let Some(slots) = slots {
             reading.add_slots(slots, &positions);
         }
@@ -118,11 +119,16 @@ impl<'a> Reading<'a> {
     }
 
     /// Takes the series of the sources; returns their positions by id.
-    fn select(&mut self, totals: &'a Totals, whole: bool) -> Vec<Option<usize>> {
+    fn select(
+        &mut self,
+        totals: &'a Totals,
+        whole: bool,
+        wanted: impl Fn(&SeriesKey) -> bool,
+    ) -> Vec<Option<usize>> {
         let mut positions = vec![None; totals.series.len()];
         for (total, position) in totals.series.iter().zip(&mut positions) {
             let key = total.key();
-            if self.sources.get(&*key.metric) != Some(&&*key.scope) {
+            if self.sources.get(&*key.metric) != Some(&&*key.scope) || !wanted(key) {
                 continue;
             }
             let name = (Arc::clone(&key.scope), Arc::clone(&key.metric));
@@ -182,7 +188,7 @@ impl<'a> Reading<'a> {
 impl SeriesReading<'_> {
     /// A label, `_OTHER` where there is none, as on what somebody else recorded or on an overflow.
     pub(crate) fn label(&self, key: &str) -> &str {
-        self.key.labels.get(key).unwrap_or(names::OTHER)
+        label(self.key, key)
     }
 
     /// The error, if it was one.
@@ -200,6 +206,11 @@ impl SeriesReading<'_> {
     pub(crate) fn sum(&self) -> f64 {
         self.aggregate.as_ref().map_or(0.0, Aggregate::sum)
     }
+}
+
+/// A label, `_OTHER` where there is none.
+pub(crate) fn label<'k>(key: &'k SeriesKey, name: &str) -> &'k str {
+    key.labels.get(name).unwrap_or(names::OTHER)
 }
 
 /// Which scope to use for each of `metrics`. Decided on all since the start, so that it does not

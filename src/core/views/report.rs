@@ -116,7 +116,7 @@ pub struct Failover {
 /// What was done in `window`, and what is going on.
 pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeView, ViewError> {
     let metrics = [&provider::METRICS[..], &endpoint::METRICS].concat();
-    let reading = Reading::new(snapshot, window, &metrics)?;
+    let reading = Reading::new(snapshot, window, &metrics, |_| true)?;
     let mut error = ErrorBound::default();
     let (provider_performance, _) = provider::of_reading(&reading, None, &mut error)?;
     let (endpoint_performance, _) = endpoint::of_reading(&reading, None, &mut error)?;
@@ -142,7 +142,7 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
         &component::METRICS,
         &METRICS,
     ];
-    let reading = Reading::new(snapshot, window, &metrics.concat())?;
+    let reading = Reading::new(snapshot, window, &metrics.concat(), |_| true)?;
     let mut error = ErrorBound::default();
     let (provider_performance, summary) = provider::of_reading(&reading, None, &mut error)?;
     let (endpoint_performance, aggregated) = endpoint::of_reading(&reading, None, &mut error)?;

@@ -187,11 +187,11 @@ proptest! {
 fn with_little_memory_windows_become_coarser_but_not_twice_as_long() {
     let fill = |max_bytes| {
         let mut bench = with(max_bytes, HOUR * 24);
-        for second in 0..8_640_u32 {
+        for round in 0..2_880_u32 {
             for n in 3..6 {
-                bench.record(series(n), f64::from(second % 977) / 50.0);
+                bench.record(series(n), f64::from(round % 97) / 5.0);
             }
-            bench.collect_after(Duration::from_secs(10));
+            bench.collect_after(Duration::from_secs(30));
         }
         bench
     };
@@ -209,7 +209,7 @@ fn with_little_memory_windows_become_coarser_but_not_twice_as_long() {
         let merged = merged(&history.slots);
         assert_eq!(
             merged.values().map(Aggregate::count).sum::<u64>(),
-            3 * 8_640
+            3 * 2_880
         );
     }
 }
@@ -268,9 +268,9 @@ fn beyond_the_limit_series_are_folded_into_one_for_each_metric() {
 }
 
 #[test]
-fn a_million_small_amounts_are_summed_exactly() {
+fn small_amounts_are_summed_exactly() {
     let mut bench = Bench::new(HOUR * 24);
-    // In f64 the sum of these is 4199.99…
+    // In `f64` the sum of these is not 42.
     for _ in 0..10_000 {
         bench.add(series(0), 0.0042);
         bench.collect_after(Duration::from_secs(1));
