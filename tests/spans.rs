@@ -629,3 +629,42 @@ fn a_global_filter_that_blinds_us_is_warned_of_in_the_hosts_log() {
         "a filter that lets our spans through blinds nobody"
     );
 }
+
+/// As many callsites as there are numbers, each a function that makes and drops one span.
+macro_rules! callsites {
+    ($($number:literal)*) => {
+        [$(|| drop(info_span!("race", provider = "openai", number = $number))),*]
+    };
+}
+
+#[test]
+fn threads_that_reach_a_callsite_first_at_once_are_all_counted() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const THREADS: usize = 2;
+    let callsites: [fn(); 48] = callsites!(
+        1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
+        25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48
+    );
+    let monitor = monitor();
+    let subscriber = tracing_subscriber::registry().with(monitor.layer::<Registry>());
+    let dispatch = tracing::Dispatch::new(subscriber);
+    // Spins, since threads that are woken come one after the other.
+    let arrived = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let _on = tracing::dispatcher::set_default(&dispatch);
+                for (round, callsite) in callsites.into_iter().enumerate() {
+                    arrived.fetch_add(1, Ordering::AcqRel);
+                    while arrived.load(Ordering::Acquire) < (round + 1) * THREADS {
+                        std::hint::spin_loop();
+                    }
+                    callsite();
+                }
+            });
+        }
+    });
+    monitor.collect();
+    let counted = providers(&monitor).summary.total_requests;
+    assert_eq!(counted, (THREADS * callsites.len()) as u64);
+}

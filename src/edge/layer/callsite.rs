@@ -9,7 +9,7 @@ use std::{
     collections::HashSet,
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 use tracing_core::{Level, Metadata};
@@ -17,6 +17,10 @@ use tracing_core::{Level, Metadata};
 /// At most this many callsites are measured in one process.
 const MAX_CALLSITES: usize = 1_024;
 const CELLS: usize = MAX_CALLSITES * 2;
+
+/// Callsites of others that are remembered, and how many cells one of them may be in.
+const FOREIGN_CELLS: usize = 8_192;
+const FOREIGN_STEPS: usize = 8;
 
 /// The place of a callsite in the table.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,8 @@ pub(super) enum CallsiteKind {
 #[derive(Debug)]
 pub(super) struct Callsites {
     cells: Box<[OnceLock<(usize, Callsite)>]>,
+    /// The addresses of callsites that are not ours; 0 where there is none.
+    foreign: Box<[AtomicUsize]>,
     adding: Mutex<Added>,
     refused: AtomicU64,
     error_events: bool,
@@ -67,6 +73,9 @@ impl Callsites {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             cells: std::iter::repeat_with(OnceLock::new).take(CELLS).collect(),
+            foreign: std::iter::repeat_with(AtomicUsize::default)
+                .take(FOREIGN_CELLS)
+                .collect(),
             adding: Mutex::new(Added::default()),
             refused: AtomicU64::new(0),
             error_events: config.error_events,
@@ -95,6 +104,63 @@ impl Callsites {
         Some(callsite)
     }
 
+    /// Whether a callsite is ours, also while another thread is still registering it: `tracing`
+    /// asks for each span then, and what is answered now decides whether the span exists.
+    pub(super) fn is_ours(&self, metadata: &Metadata<'_>) -> bool {
+        if self.get(metadata).is_some() {
+            return true;
+        }
+        !self.disabled && !self.is_foreign(metadata) && self.seems_ours(metadata)
+    }
+
+    /// As [`get`](Self::get), for a span or an event that exists: if its callsite was not
+    /// registered yet, it is now.
+    #[inline]
+    pub(super) fn get_or_register(
+        &self,
+        metadata: &'static Metadata<'static>,
+    ) -> Option<(CallsiteNumber, &Callsite)> {
+        if let Some(found) = self.get(metadata) {
+            return Some(found);
+        }
+        if self.is_foreign(metadata) || !self.register(metadata) {
+            return None;
+        }
+        self.get(metadata)
+    }
+
+    fn is_foreign(&self, metadata: &Metadata<'_>) -> bool {
+        let address = address(metadata);
+        self.foreign_cells(address)
+            .any(|cell| cell.load(Ordering::Relaxed) == address)
+    }
+
+    /// Remembers a callsite of others, unless there is no room: then it is looked at again.
+    fn remember_foreign(&self, metadata: &Metadata<'_>) {
+        let address = address(metadata);
+        for cell in self.foreign_cells(address) {
+            let was = cell.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed);
+            if was.is_ok() || was == Err(address) {
+                return;
+            }
+        }
+    }
+
+    fn foreign_cells(&self, address: usize) -> impl Iterator<Item = &AtomicUsize> {
+        let first = mixed(address) % FOREIGN_CELLS;
+        let cells = self.foreign.iter().cycle().skip(first);
+        cells.take(FOREIGN_STEPS)
+    }
+
+    /// Whether the names of its fields may make it ours.
+    fn seems_ours(&self, metadata: &Metadata<'_>) -> bool {
+        let mut names = metadata.fields().iter().map(|field| field.name());
+        if metadata.is_span() {
+            return metadata.target() == HTTP_TARGET || names.any(makes_ours);
+        }
+        names.any(|name| name == "aimux.event" || self.error_events && name == "error")
+    }
+
     /// Decides about a callsite when it is first reached, or again for another subscriber;
     /// whether it is ours.
     pub(super) fn register(&self, metadata: &'static Metadata<'static>) -> bool {
@@ -103,10 +169,12 @@ impl Callsites {
         }
         let mut added = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(callsite) = self.decide(metadata, &mut added) else {
+            self.remember_foreign(metadata);
             return false;
         };
         if added.count >= MAX_CALLSITES {
             self.refused.fetch_add(1, Ordering::Relaxed);
+            self.remember_foreign(metadata);
             return false;
         }
         let address = address(metadata);
@@ -227,6 +295,20 @@ fn address(metadata: &Metadata<'_>) -> usize {
 
 #[inline]
 fn start(address: usize) -> usize {
-    // Metadata are aligned, so the lowest bits say nothing.
-    (address >> 3).wrapping_mul(0x9E37_79B1) % CELLS
+    mixed(address) % CELLS
+}
+
+/// Metadata are aligned, so the lowest bits say nothing.
+#[inline]
+fn mixed(address: usize) -> usize {
+    (address >> 3).wrapping_mul(0x9E37_79B1)
+}
+
+/// Whether a field of this name makes a span ours.
+fn makes_ours(name: &str) -> bool {
+    let meaning = recognise(name).map(|field| field.meaning);
+    matches!(
+        meaning,
+        Some(Meaning::Provider | Meaning::Model | Meaning::Endpoint | Meaning::Component)
+    )
 }

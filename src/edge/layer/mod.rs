@@ -84,7 +84,7 @@ pub(crate) struct OursOnly {
 
 impl<S> Filter<S> for OursOnly {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.callsites.get(metadata).is_some() || self.traces && is_traced(metadata)
+        self.callsites.is_ours(metadata) || self.traces && is_traced(metadata)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -113,7 +113,7 @@ where
         if let Some(traces) = &self.traces {
             traces.on_new_span(attributes, id, context.clone());
         }
-        let Some((number, callsite)) = self.callsites.get(attributes.metadata()) else {
+        let Some((number, callsite)) = self.callsites.get_or_register(attributes.metadata()) else {
             return;
         };
         self.subscribers.span_seen.store(true, Ordering::Relaxed);
@@ -176,7 +176,7 @@ where
         if let Some(traces) = &self.traces {
             traces.on_event(event, direct, context);
         }
-        let Some((number, callsite)) = self.callsites.get(event.metadata()) else {
+        let Some((number, callsite)) = self.callsites.get_or_register(event.metadata()) else {
             return;
         };
         match callsite.kind {
