@@ -30,7 +30,7 @@ use std::{
 
 const FOREIGN: &str = "opentelemetry-instrumentation-tower";
 const DURATION: &str = "http.server.request.duration";
-const ROUTE: &str = "/work/{millis}";
+const ROUTE: &str = "/slow/{millis}";
 
 /// The library's layer, recording on this meter provider: it takes the global one.
 fn foreign_layer(provider: &SdkMeterProvider) -> server::Layer {
@@ -68,7 +68,7 @@ async fn answer_forty(monitor: &PerformanceMonitor, routes: Router) -> Endpoints
     let app = App::serve(monitor, routes).await;
     let client = reqwest::Client::new();
     for tenths in 0..40 {
-        let url = app.url(&format!("/work/{tenths}"));
+        let url = app.url(&format!("/slow/{tenths}"));
         client.get(url).send().await.unwrap();
     }
     app.finish().await
