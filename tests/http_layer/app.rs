@@ -38,7 +38,9 @@ fn build() -> PerformanceMonitor {
 /// While there is one subscriber, tracing asks that of the thread which reaches a callsite first
 /// whether it is wanted, on all threads. Were that a test without one, another test's would not
 /// see the layer's span; a callsite that was reached before is asked for again by each new one.
+/// Before there is any subscriber, no callsite is reached.
 fn reach_the_span(monitor: &PerformanceMonitor) {
+    let _watching = watch(monitor);
     let nothing =
         service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::<Body>::default()));
     let mut measured = monitor.http_layer().layer(nothing);

@@ -189,6 +189,8 @@ fn frames_and_trailers_and_what_is_said_of_them_are_passed_on() {
             Frame::trailers(trailers.clone()),
         ]))
     };
+    let ended = SpanBody::new(Frames(VecDeque::new()), Span::none());
+    assert!(ended.is_end_stream(), "before anybody asks for a frame");
     let mut plain = frames();
     let mut wrapped = pin!(SpanBody::new(frames(), Span::none()));
     let mut context = Context::from_waker(Waker::noop());
