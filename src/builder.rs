@@ -3,7 +3,7 @@
 use crate::{
     PerformanceMonitor,
     config::{Config, Limits, OtlpProtocol, TraceSampling},
-    core::events::PerformanceEvent,
+    core::{alerts::rule::AlertRule, events::PerformanceEvent},
     edge::otel::reader::ViewReader,
     error::BuildError,
     event_type::EventFilter,
@@ -24,6 +24,7 @@ pub struct MonitorBuilder {
     #[cfg(feature = "server")]
     pub(crate) access: crate::http::Access,
     pub(crate) observer: Option<Observer>,
+    pub(crate) rules: Vec<AlertRule>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) otlp_protocol: Option<OtlpProtocol>,
     pub(crate) otlp_interval: Option<Duration>,
@@ -102,6 +103,13 @@ impl MonitorBuilder {
     /// Which events are kept among the recent ones. All are counted in any case.
     pub const fn event_filter(mut self, filter: EventFilter) -> Self {
         self.config.event_filter = filter;
+        self
+    }
+
+    /// One more thing to watch for. A rule of the same id, or without one of the same metric, scope,
+    /// severity, comparison and window, replaces the earlier.
+    pub fn alert(mut self, rule: AlertRule) -> Self {
+        self.rules.push(rule);
         self
     }
 

@@ -53,6 +53,10 @@ pub use builder::MonitorBuilder;
 pub use clock::Timestamp;
 pub use config::{Limits, OtlpProtocol, TraceSampling};
 pub use core::{
+    alerts::{
+        rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity},
+        view::{AlertDetail, AlertState, SystemHealth},
+    },
     events::PerformanceEvent,
     guards::{Attempt, Operation},
     memory::MemoryMetrics,

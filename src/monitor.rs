@@ -4,7 +4,7 @@ use crate::{
     builder::MonitorBuilder,
     clock::Clock,
     config::{Environment, OtlpSettings, TraceSampling},
-    core::{events::RecentEvents, recorder::Recorder},
+    core::{events::RecentEvents, recorder::Recorder, settings::Settings},
     edge::{
         layer::{self, Traces},
         otel::{
@@ -126,7 +126,8 @@ impl PerformanceMonitor {
             builder.observer,
         ));
         recorder.set_tally(Arc::clone(&counter) as _);
-        let shared = Arc::new(Shared::new(recorder, counter, reader, config));
+        let settings = Settings::new(&config, &builder.rules);
+        let shared = Arc::new(Shared::new(recorder, counter, reader, config, settings));
 
         let of = Arc::downgrade(&shared);
         let empty = shared.latest();

@@ -9,6 +9,7 @@ use crate::{
         labels::LabelTable,
         measurement::Measurement,
         recorder::{DropReason, LabelTables, Recorder, Tally},
+        settings::{Settings, SettingsCell},
         snapshot::{Configured, Snapshot},
         window::{WindowConfig, Windows},
     },
@@ -160,6 +161,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) counter: Arc<Counter>,
     pub(crate) config: Config,
+    /// What can be changed while it runs.
+    pub(crate) settings: SettingsCell,
     pub(crate) started: Timestamp,
     pub(crate) subscribers: Arc<Subscribers>,
     configured: Arc<Configured>,
@@ -182,6 +185,7 @@ impl Shared {
         counter: Arc<Counter>,
         reader: ViewReader,
         config: Config,
+        settings: Settings,
     ) -> Self {
         let started = recorder.now();
         let configured = configured(&config);
@@ -190,6 +194,7 @@ impl Shared {
             recorder,
             counter,
             config,
+            settings: SettingsCell::new(settings),
             configured,
             started,
             subscribers: Arc::default(),
@@ -272,9 +277,8 @@ impl Shared {
     /// Runs until [`stop`](Self::stop): the body of the tick's thread.
     pub(crate) fn run(&self) {
         self.counter.thread.set(std::thread::current()).ok();
-        let interval = self.config.collection_interval;
         let mut windows = Windows::new(WindowConfig {
-            retention: self.config.retention,
+            retention: self.settings.get().retention,
             ..WindowConfig::default()
         });
         let mut process = Process::new();
@@ -283,6 +287,9 @@ impl Shared {
         let mut collected_at = self.started;
         loop {
             let stop = self.stop.load(Ordering::Acquire);
+            let settings = self.settings.get();
+            let interval = settings.collection_interval;
+            windows.set_retention(settings.retention);
             let asked = self.asked.load(Ordering::Acquire);
             let now = self.recorder.now();
             let due = collected_at.after(interval);
@@ -344,7 +351,7 @@ impl Shared {
             configured: Arc::clone(&self.configured),
             recent_events: self.counter.newest(RECENT),
             memory: process.sample(),
-            alerts: Vec::new(),
+            alerts: Arc::default(),
         };
         *lock(&self.published) = Arc::new(snapshot);
     }

@@ -63,6 +63,11 @@ impl Ladder {
         }
     }
 
+    /// From the next slot on, keeps what is younger than this.
+    pub(crate) const fn set_retention(&mut self, retention: Duration) {
+        self.retention = retention;
+    }
+
     /// Appends the newest slot, and makes the older ones coarser where it is time.
     pub(crate) fn append(&mut self, slot: Slot) {
         let now = slot.until();

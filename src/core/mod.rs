@@ -1,6 +1,7 @@
 //! The pure core: no runtime, no OpenTelemetry, no tracing, no clock. Tested on plain data.
 
 pub(crate) mod aggregate;
+pub(crate) mod alerts;
 pub(crate) mod classic;
 pub(crate) mod error_type;
 pub(crate) mod events;
@@ -18,6 +19,7 @@ pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod series;
+pub(crate) mod settings;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 #[cfg(test)]

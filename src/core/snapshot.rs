@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::core::aggregate::Aggregate;
+use crate::core::alerts::view::Alerts;
 use crate::core::events::PerformanceEvent;
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::memory::MemoryMetrics;
@@ -51,8 +52,8 @@ pub(crate) struct Snapshot {
     pub(crate) recent_events: Vec<PerformanceEvent>,
     /// The memory of the process.
     pub(crate) memory: MemoryMetrics,
-    /// One text for each alert that fires.
-    pub(crate) alerts: Vec<String>,
+    /// What is the case of all that is watched for.
+    pub(crate) alerts: Arc<Alerts>,
 }
 
 /// What an exponential series did since the start.
@@ -85,7 +86,7 @@ impl Snapshot {
             configured,
             recent_events: Vec::new(),
             memory: MemoryMetrics::default(),
-            alerts: Vec::new(),
+            alerts: Arc::default(),
         }
     }
 

@@ -74,6 +74,12 @@ impl Windows {
         }
     }
 
+    /// From now on, keeps what is younger than this; what was forgotten does not come back.
+    pub(crate) fn set_retention(&mut self, retention: Duration) {
+        self.config.retention = retention;
+        self.ladder.set_retention(retention);
+    }
+
     /// Appends a collection, which begins where the one before it ended.
     pub(crate) fn append(&mut self, collection: Collection) {
         let Collection {

@@ -84,7 +84,7 @@ impl Surface {
     }
 
     async fn answer(self: Arc<Self>, route: Route, uri: Uri) -> Response {
-        let retention = self.shared.config.retention;
+        let retention = self.shared.settings.get().retention;
         let asked = match Asked::parse(&uri, route.parameters(), retention) {
             Ok(asked) => asked,
             Err(problem) => return problem.into_response(),

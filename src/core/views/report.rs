@@ -121,6 +121,7 @@ pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeV
     let (provider_performance, _) = provider::of_reading(&reading, None, &mut error)?;
     let (endpoint_performance, _) = endpoint::of_reading(&reading, None, &mut error)?;
     let events = &snapshot.recent_events;
+    let alerts = snapshot.alerts.texts();
     let older = events.len().saturating_sub(RECENT_EVENTS);
     Ok(RealTimeView {
         coverage: reading.coverage(error),
@@ -129,8 +130,8 @@ pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeV
         provider_performance,
         endpoint_performance,
         recent_events: events.get(older..).unwrap_or_default().to_vec(),
-        active_alerts: snapshot.alerts.len(),
-        alerts: snapshot.alerts.clone(),
+        active_alerts: alerts.len(),
+        alerts,
     })
 }
 
@@ -147,6 +148,7 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
     let (provider_performance, summary) = provider::of_reading(&reading, None, &mut error)?;
     let (endpoint_performance, aggregated) = endpoint::of_reading(&reading, None, &mut error)?;
     let component_performance = component::of_reading(&reading, &mut error);
+    let alerts = snapshot.alerts.texts();
     Ok(PerformanceReport {
         coverage: reading.coverage(error),
         monitoring_active: snapshot.monitoring_active,
@@ -161,8 +163,8 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
         rate_limit_hits: total(reading.of(&[names::RATE_LIMIT_HITS])),
         timeouts: total(reading.of(&[names::TIMEOUTS])),
         failovers: failovers(&reading),
-        active_alerts: snapshot.alerts.len(),
-        alerts: snapshot.alerts.clone(),
+        active_alerts: alerts.len(),
+        alerts,
     })
 }
 

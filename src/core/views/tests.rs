@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::core::alerts::view::{AlertDetail, AlertState, Alerts, SystemHealth};
 use crate::core::classic::ClassicHistogram;
 use crate::core::series::Value;
 use crate::core::testing::{Bench, key, key_of};
@@ -548,7 +549,26 @@ fn the_report_holds_everything_and_real_time_the_newest_events() {
     bench.add(key(FAILOVERS, failover), 1.0);
     bench.collect_after(MINUTE);
     let mut snapshot = bench.snapshot();
-    snapshot.alerts = vec!["[warning] something".into()];
+    let detail = AlertDetail {
+        rule: "slow".into(),
+        metric: "response_time_ms".into(),
+        scope: "provider zai".into(),
+        severity: "warning".into(),
+        state: AlertState::Firing,
+        value: 2_500.0,
+        comparison: ">".into(),
+        threshold: 2_000.0,
+        since: 1.0,
+        message: "something".into(),
+    };
+    let pending = AlertDetail {
+        state: AlertState::Pending,
+        ..detail.clone()
+    };
+    snapshot.alerts = Arc::new(Alerts {
+        details: vec![detail, pending],
+        system_health: SystemHealth::Degraded,
+    });
     let view = report(&snapshot, Window::Last(MINUTE)).unwrap();
     assert_eq!(view.uptime_seconds, 60.0);
     assert_eq!(
@@ -572,6 +592,7 @@ fn the_report_holds_everything_and_real_time_the_newest_events() {
     assert_eq!(view["timestamp"], bench.now.as_unix_seconds() as u64);
     assert_eq!(view["monitoring_active"], true);
     assert_eq!(view["active_alerts"], 1);
+    assert_eq!(view["alerts"], json!(["[warning] something"]));
     assert_eq!(view["provider_performance"]["zai"]["total_requests"], 4);
     assert_eq!(
         view["endpoint_performance"]["/anthropic"]["stats"]["total_operations"],
