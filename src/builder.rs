@@ -3,14 +3,17 @@
 use crate::{
     PerformanceMonitor,
     config::{Config, Limits, OtlpProtocol, TraceSampling},
-    core::{alerts::rule::AlertRule, events::PerformanceEvent},
+    core::{
+        alerts::{change::AlertSink, rule::AlertRule},
+        events::PerformanceEvent,
+    },
     edge::otel::reader::ViewReader,
     error::BuildError,
     event_type::EventFilter,
     tick::Observer,
 };
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// Settings for a [`PerformanceMonitor`]; [`build`](Self::build) checks them all before anything
 /// is started.
@@ -25,6 +28,7 @@ pub struct MonitorBuilder {
     pub(crate) access: crate::http::Access,
     pub(crate) observer: Option<Observer>,
     pub(crate) rules: Vec<AlertRule>,
+    pub(crate) sinks: Vec<Arc<dyn AlertSink>>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) otlp_protocol: Option<OtlpProtocol>,
     pub(crate) otlp_interval: Option<Duration>,
@@ -110,6 +114,12 @@ impl MonitorBuilder {
     /// severity, comparison and window, replaces the earlier.
     pub fn alert(mut self, rule: AlertRule) -> Self {
         self.rules.push(rule);
+        self
+    }
+
+    /// One more to be told of alerts. May be called for several.
+    pub fn alert_sink(mut self, sink: Arc<dyn AlertSink>) -> Self {
+        self.sinks.push(sink);
         self
     }
 

@@ -54,6 +54,7 @@ pub use clock::Timestamp;
 pub use config::{Limits, OtlpProtocol, TraceSampling};
 pub use core::{
     alerts::{
+        change::{AlertChange, AlertSink, ResolvedBecause},
         rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity},
         view::{AlertDetail, AlertState, SystemHealth},
     },

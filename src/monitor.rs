@@ -127,7 +127,10 @@ impl PerformanceMonitor {
         ));
         recorder.set_tally(Arc::clone(&counter) as _);
         let settings = Settings::new(&config, &builder.rules);
-        let shared = Arc::new(Shared::new(recorder, counter, reader, config, settings));
+        let sinks = builder.sinks;
+        let shared = Arc::new(Shared::new(
+            recorder, counter, reader, config, settings, sinks,
+        ));
 
         let of = Arc::downgrade(&shared);
         let empty = shared.latest();

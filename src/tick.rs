@@ -5,6 +5,10 @@ use crate::{
     clock::Timestamp,
     config::Config,
     core::{
+        alerts::{
+            change::{AlertChange, AlertSink},
+            view::{AlertDetail, Alerts},
+        },
         events::{PerformanceEvent, RecentEvents},
         labels::LabelTable,
         measurement::Measurement,
@@ -167,6 +171,7 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Arc<Subscribers>,
     configured: Arc<Configured>,
     reader: ViewReader,
+    sinks: Vec<Arc<dyn AlertSink>>,
     published: Mutex<Arc<Snapshot>>,
     window_bytes: AtomicU64,
     /// Collections asked for, and the number that the last collection served.
@@ -186,6 +191,7 @@ impl Shared {
         reader: ViewReader,
         config: Config,
         settings: Settings,
+        sinks: Vec<Arc<dyn AlertSink>>,
     ) -> Self {
         let started = recorder.now();
         let configured = configured(&config);
@@ -199,6 +205,7 @@ impl Shared {
             started,
             subscribers: Arc::default(),
             reader,
+            sinks,
             published: Mutex::new(Arc::new(snapshot)),
             window_bytes: AtomicU64::new(0),
             asked: AtomicU64::new(0),
@@ -353,7 +360,21 @@ impl Shared {
             memory: process.sample(),
             alerts: Arc::default(),
         };
+        let alerts = Arc::clone(&snapshot.alerts);
         *lock(&self.published) = Arc::new(snapshot);
+        self.notify(&[], &alerts, until);
+    }
+
+    /// Tells the sinks, with nothing locked: they may ask the monitor in turn.
+    fn notify(&self, changes: &[AlertChange], alerts: &Alerts, now: Timestamp) {
+        if self.sinks.is_empty() {
+            return;
+        }
+        let firing: Vec<AlertDetail> = alerts.firing().cloned().collect();
+        for sink in &self.sinks {
+            // A sink of the host that panics must not take the monitor with it.
+            catch_unwind(AssertUnwindSafe(|| sink.changed(changes, &firing, now))).ok();
+        }
     }
 
     fn give_up_what_never_ended(&self, now: Timestamp) {

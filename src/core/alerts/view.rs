@@ -1,6 +1,10 @@
 //! What is the case of all that is watched for: the answer of `/performance/alerts`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+
+use crate::core::alerts::rule::Severity;
 
 /// How the gateway is, seen from its alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -23,6 +27,8 @@ pub enum AlertState {
     Pending,
     /// It is the case.
     Firing,
+    /// It was the case, and is not any more: only a change says this.
+    Resolved,
 }
 
 /// One alert that is pending or fires.
@@ -31,25 +37,29 @@ pub enum AlertState {
 pub struct AlertDetail {
     /// The id of its rule.
     pub rule: String,
-    /// The metric, as it is spelled in the configuration.
+    /// The metric, as it is spelled in the configuration; `custom` for a rule that is a closure.
     pub metric: String,
     /// Where: `process`, `gateway`, `provider <name>`, `model <provider>/<model>`,
-    /// `endpoint <path>`.
+    /// `endpoint <path>`; what its closure said for a custom rule.
     pub scope: String,
     /// `info`, `warning` or `critical`.
-    pub severity: String,
+    pub severity: Severity,
     /// `pending` or `firing`.
     pub state: AlertState,
-    /// What was measured last.
-    pub value: f64,
-    /// `>`, `<`, `>=`, `<=` or `=`.
-    pub comparison: String,
-    /// What it is compared with.
-    pub threshold: f64,
+    /// What was measured last; `null` for a custom rule.
+    pub value: Option<f64>,
+    /// `>`, `<`, `>=`, `<=` or `=`; `null` for a custom rule.
+    pub comparison: Option<&'static str>,
+    /// What it is compared with; `null` for a custom rule.
+    pub threshold: Option<f64>,
     /// Since when it is in this state, in Unix seconds.
     pub since: f64,
     /// One sentence for people.
     pub message: String,
+    /// What tells this alert from all others, as in [`AlertChange`].
+    ///
+    /// [`AlertChange`]: crate::AlertChange
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What is the case at one moment.
@@ -63,12 +73,13 @@ pub(crate) struct Alerts {
 impl Alerts {
     /// `[severity] message` for each that fires.
     pub(crate) fn texts(&self) -> Vec<String> {
-        let firing = self
-            .details
-            .iter()
-            .filter(|d| d.state == AlertState::Firing);
-        firing
-            .map(|d| format!("[{}] {}", d.severity, d.message))
-            .collect()
+        let text = |d: &AlertDetail| format!("[{}] {}", d.severity.name(), d.message);
+        self.firing().map(text).collect()
+    }
+
+    /// Those that fire.
+    pub(crate) fn firing(&self) -> impl Iterator<Item = &AlertDetail> {
+        let fires = |detail: &&AlertDetail| detail.state == AlertState::Firing;
+        self.details.iter().filter(fires)
     }
 }

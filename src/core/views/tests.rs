@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::core::alerts::rule::Severity;
 use crate::core::alerts::view::{AlertDetail, AlertState, Alerts, SystemHealth};
 use crate::core::classic::ClassicHistogram;
 use crate::core::series::Value;
@@ -553,13 +554,14 @@ fn the_report_holds_everything_and_real_time_the_newest_events() {
         rule: "slow".into(),
         metric: "response_time_ms".into(),
         scope: "provider zai".into(),
-        severity: "warning".into(),
+        severity: Severity::Warning,
         state: AlertState::Firing,
-        value: 2_500.0,
-        comparison: ">".into(),
-        threshold: 2_000.0,
+        value: Some(2_500.0),
+        comparison: Some(">"),
+        threshold: Some(2_000.0),
         since: 1.0,
         message: "something".into(),
+        labels: BTreeMap::new(),
     };
     let pending = AlertDetail {
         state: AlertState::Pending,
