@@ -4,10 +4,13 @@ use super::{
     problem::Problem,
     query::{self, Asked},
 };
-use crate::core::{
-    snapshot::Snapshot,
-    views::{self, ViewError},
-    window::Window,
+use crate::{
+    core::{
+        snapshot::Snapshot,
+        views::{self, ViewError},
+        window::Window,
+    },
+    edge::otel::exposition,
 };
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -43,7 +46,7 @@ impl Route {
 
     pub(crate) const fn content_type(self) -> &'static str {
         match self {
-            Self::Metrics => super::exposition::CONTENT_TYPE,
+            Self::Metrics => exposition::CONTENT_TYPE,
             _ => "application/json",
         }
     }

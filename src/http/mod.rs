@@ -2,7 +2,6 @@
 
 mod access;
 mod answer;
-mod exposition;
 mod problem;
 mod query;
 mod seats;
@@ -12,7 +11,7 @@ mod stall;
 pub(crate) use access::{Access, Hosts, Token};
 pub(crate) use server::{Bounds, serve};
 
-use crate::tick::Shared;
+use crate::{edge::otel::exposition, tick::Shared};
 use access::Guard;
 use answer::{Route, not_rendered};
 use axum::{

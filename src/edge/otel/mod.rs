@@ -2,6 +2,8 @@
 
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
+#[cfg(any(feature = "server", feature = "push"))]
+pub(crate) mod exposition;
 pub(crate) mod instruments;
 mod keys;
 mod observed;

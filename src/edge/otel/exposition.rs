@@ -1,9 +1,11 @@
-//! What `/metrics` says: the registry in the text format, so that no scraper refuses it.
+//! The registry in the text format, so that no scraper and no Pushgateway refuses it: what
+//! `/metrics` says.
 //!
 //! The encoder writes what it is given. An instrument with an odd attribute, ours or somebody
 //! else's in the same registry, must not cost the operator all other metrics.
 
-use crate::{core::labels::is_unprintable, edge::otel::prometheus::sanitised};
+use super::prometheus::sanitised;
+use crate::core::labels::is_unprintable;
 use prometheus::{
     TextEncoder,
     proto::{LabelPair, Metric, MetricFamily, MetricType},
