@@ -6,6 +6,7 @@ use crate::{
     core::{
         alerts::{change::AlertSink, rule::AlertRule},
         events::PerformanceEvent,
+        settings::check_pace,
     },
     edge::otel::reader::ViewReader,
     error::BuildError,
@@ -14,6 +15,13 @@ use crate::{
 };
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// Interval and retention of [`MonitorBuilder::high_performance`].
+const HIGH_PERFORMANCE: (Duration, Duration) =
+    (Duration::from_secs(10), Duration::from_secs(6 * 3_600));
+/// Interval and retention of [`MonitorBuilder::comprehensive`].
+const COMPREHENSIVE: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(48 * 3_600));
 
 /// Settings for a [`PerformanceMonitor`]; [`build`](Self::build) checks them all before anything
 /// is started.
@@ -77,6 +85,42 @@ impl MonitorBuilder {
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.config.limits = limits;
         self
+    }
+
+    /// Little overhead: collects every 10 s and keeps 6 h.
+    ///
+    /// The same as `collection_interval` and `retention` with these; what is set later wins.
+    ///
+    /// ```
+    /// use aimux_otel::PerformanceMonitor;
+    ///
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let monitor = PerformanceMonitor::builder().high_performance().build()?;
+    /// assert_eq!(monitor.collection_interval().as_secs(), 10);
+    /// assert_eq!(monitor.retention().as_secs(), 6 * 3_600);
+    /// # Ok(()) }
+    /// ```
+    pub const fn high_performance(self) -> Self {
+        let (interval, retention) = HIGH_PERFORMANCE;
+        self.collection_interval(interval).retention(retention)
+    }
+
+    /// All there is to see: collects every second and keeps 48 h.
+    ///
+    /// The same as `collection_interval` and `retention` with these; what is set later wins.
+    ///
+    /// ```
+    /// use aimux_otel::PerformanceMonitor;
+    ///
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let monitor = PerformanceMonitor::builder().comprehensive().build()?;
+    /// assert_eq!(monitor.collection_interval().as_secs(), 1);
+    /// assert_eq!(monitor.retention().as_secs(), 48 * 3_600);
+    /// # Ok(()) }
+    /// ```
+    pub const fn comprehensive(self) -> Self {
+        let (interval, retention) = COMPREHENSIVE;
+        self.collection_interval(interval).retention(retention)
     }
 
     /// Time between two collections: 5 s by default, from 10 ms to an hour.
@@ -291,26 +335,7 @@ impl MonitorBuilder {
     fn check(&self) -> Result<(), BuildError> {
         #[cfg(feature = "server")]
         self.access.check()?;
-        let interval = self.config.collection_interval;
-        let retention = self.config.retention;
-        let hour = Duration::from_secs(3_600);
-        let within = |setting, found: Duration, low: Duration, high: Duration| {
-            if (low..=high).contains(&found) {
-                return Ok(());
-            }
-            Err(BuildError::Setting {
-                setting,
-                found: format!("{found:?}"),
-                allowed: format!("from {low:?} to {high:?}"),
-            })
-        };
-        within(
-            "collection_interval",
-            interval,
-            Duration::from_millis(10),
-            hour,
-        )?;
-        within("retention", retention, interval, 48 * hour)?;
+        check_pace(self.config.collection_interval, self.config.retention)?;
         if self.config.recent_events > 10_000 {
             return Err(BuildError::Setting {
                 setting: "recent_events",

@@ -49,6 +49,53 @@ pub enum BuildError {
     SubscriberSet(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// Why settings were not changed while the monitor runs. All is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// A setting is out of its range.
+    #[error("{setting} is {found}; it must be {allowed}")]
+    OutOfRange {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it was to be.
+        found: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// The monitor was shut down, which is for good.
+    #[error("the monitor was shut down; build another one")]
+    ShutDown,
+}
+
+/// A setting that is out of its range: the part that is the same before and after the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutOfRange {
+    pub(crate) setting: &'static str,
+    pub(crate) found: String,
+    pub(crate) allowed: String,
+}
+
+impl From<OutOfRange> for SettingsError {
+    fn from(wrong: OutOfRange) -> Self {
+        Self::OutOfRange {
+            setting: wrong.setting,
+            found: wrong.found,
+            allowed: wrong.allowed,
+        }
+    }
+}
+
+impl From<OutOfRange> for BuildError {
+    fn from(wrong: OutOfRange) -> Self {
+        Self::Setting {
+            setting: wrong.setting,
+            found: wrong.found,
+            allowed: wrong.allowed,
+        }
+    }
+}
+
 /// Why a shutdown was not complete.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -45,6 +45,7 @@ mod event_type;
 mod handle;
 #[cfg(feature = "server")]
 mod http;
+mod lifecycle;
 mod monitor;
 mod names;
 mod tick;
@@ -73,7 +74,7 @@ pub use core::{
 #[cfg(feature = "server")]
 pub use edge::http_layer::{HttpFuture, HttpLayer, HttpService, MeasuredBody, SpanBody};
 pub use edge::otel::{reader::ViewReader, streams::streams};
-pub use error::{BuildError, ShutdownError};
+pub use error::{BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use monitor::PerformanceMonitor;
 pub use tick::MonitorHealth;

@@ -12,6 +12,7 @@ use crate::{
         events::{PerformanceEvent, RecentEvents},
         labels::LabelTable,
         measurement::Measurement,
+        queue::Closed,
         recorder::{DropReason, LabelTables, Recorder, Tally},
         settings::{Settings, SettingsCell},
         snapshot::{Configured, Snapshot},
@@ -22,6 +23,7 @@ use crate::{
         otel::{instruments::Instruments, reader::ViewReader},
         process::Process,
     },
+    error::OutOfRange,
 };
 use std::{
     cell::Cell,
@@ -41,8 +43,6 @@ const FRESH: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_millis(50);
 /// Measurements that are counted without letting go of the instruments.
 const BATCH: usize = 64;
-/// Requests that were begun by hand and not ended are given up after this.
-const NEVER_ENDED: Duration = Duration::from_secs(3_600);
 /// Recent events in one snapshot.
 const RECENT: usize = 100;
 
@@ -93,6 +93,13 @@ impl Counter {
             .iter()
             .map(|(number, m)| PerformanceEvent::from_measurement(*number, m, &self.labels))
             .collect()
+    }
+
+    /// Keeps the recent events that the settings say, from the next that is counted on.
+    fn apply_filter(&self, settings: &SettingsCell) {
+        let mut state = lock(&self.state);
+        // Read under the lock: of two that change it at once, the later one's stays.
+        state.recent.set_filter(settings.get().event_filter);
     }
 
     /// Shows `events` to the observer, with nothing locked: it may ask the monitor in turn.
@@ -180,6 +187,10 @@ pub(crate) struct Shared {
     wanted: AtomicBool,
     served: Mutex<u64>,
     served_one: Condvar,
+    /// Whether it collects by itself, and takes measurements on.
+    active: AtomicBool,
+    /// Held while that is changed.
+    changing: Mutex<()>,
     stop: AtomicBool,
     stopped: AtomicBool,
 }
@@ -195,7 +206,10 @@ impl Shared {
     ) -> Self {
         let started = recorder.now();
         let configured = configured(&config);
-        let snapshot = Snapshot::empty(started, config.retention, Arc::clone(&configured));
+        let snapshot = Snapshot {
+            monitoring_active: !config.disabled,
+            ..Snapshot::empty(started, config.retention, Arc::clone(&configured))
+        };
         Self {
             recorder,
             counter,
@@ -212,9 +226,53 @@ impl Shared {
             wanted: AtomicBool::new(false),
             served: Mutex::new(0),
             served_one: Condvar::new(),
+            active: AtomicBool::new(true),
+            changing: Mutex::default(),
             stop: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it measures: not while it is stopped, nor after a shutdown, nor with
+    /// `OTEL_SDK_DISABLED`.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.config.disabled
+            && self.active.load(Ordering::Acquire)
+            && !self.stop.load(Ordering::Acquire)
+    }
+
+    /// Whether it was told to end.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Changes what can be changed while it runs, all or nothing. The tick looks at it at once.
+    pub(crate) fn change<E: From<OutOfRange>>(
+        &self,
+        change: impl FnOnce(&mut Settings) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.settings.change(change)?;
+        self.counter.apply_filter(&self.settings);
+        self.counter.ask();
+        Ok(())
+    }
+
+    /// Takes measurements on again; whether it can.
+    pub(crate) fn resume(&self) -> bool {
+        let _changing = lock(&self.changing);
+        if self.stop.load(Ordering::Acquire) {
+            return false;
+        }
+        self.active.store(true, Ordering::Release);
+        self.recorder.reopen();
+        true
+    }
+
+    /// Drops from now on what is recorded, and no longer collects by itself.
+    pub(crate) fn pause(&self) {
+        let _changing = lock(&self.changing);
+        self.recorder.close(Closed::Stopped);
+        self.active.store(false, Ordering::Release);
     }
 
     /// The last snapshot, whatever its age.
@@ -225,7 +283,8 @@ impl Shared {
     /// A snapshot not older than a second; or the last one, if the tick does not make it within
     /// 50 ms. Blocks for that time at the most. All who wait share one collection.
     pub(crate) fn fresh(&self) -> Arc<Snapshot> {
-        if self.counter.is_tick() {
+        // While it is stopped nothing changes.
+        if self.counter.is_tick() || !self.active.load(Ordering::Acquire) {
             return self.latest();
         }
         let since = self.recorder.now().before(FRESH);
@@ -263,7 +322,7 @@ impl Shared {
 
     /// Tells the tick to collect for the last time and to end.
     pub(crate) fn stop(&self) {
-        self.recorder.close();
+        self.recorder.close(Closed::ShutDown);
         self.stop.store(true, Ordering::Release);
         self.counter.ask();
     }
@@ -292,8 +351,10 @@ impl Shared {
         let mut spare = Vec::new();
         let mut later = Vec::new();
         let mut collected_at = self.started;
+        let mut was_active = true;
         loop {
             let stop = self.stop.load(Ordering::Acquire);
+            let active = self.active.load(Ordering::Acquire);
             let settings = self.settings.get();
             let interval = settings.collection_interval;
             windows.set_retention(settings.retention);
@@ -302,7 +363,11 @@ impl Shared {
             let due = collected_at.after(interval);
             let wanted = self.wanted.swap(false, Ordering::AcqRel);
             let wanted = wanted && now.since(collected_at) >= FRESH;
-            let collects = stop || now >= due || wanted || asked > *lock(&self.served);
+            // The time that it was stopped makes a slot of its own.
+            let resumed = active && !was_active;
+            was_active = active;
+            let due = active && (resumed || now >= due || wanted);
+            let collects = stop || due || asked > *lock(&self.served);
             // What ends while the queue is drained belongs to the next collection.
             let until = if collects && !stop {
                 now
@@ -311,7 +376,7 @@ impl Shared {
             };
             self.recorder.drain(&mut spare, &mut later, until);
             if collects {
-                self.give_up_what_never_ended(now);
+                self.recorder.give_up_what_never_ended(now);
                 // This calls the host: its subscriber, and the callbacks of its instruments. If
                 // they panic, that must not take the monitor with it.
                 let collect = || {
@@ -319,6 +384,7 @@ impl Shared {
                     self.collect_into(&mut windows, collected_at, now, &mut process);
                 };
                 catch_unwind(AssertUnwindSafe(collect)).ok();
+                self.publish_activity();
                 collected_at = now;
                 *lock(&self.served) = asked;
                 self.served_one.notify_all();
@@ -326,8 +392,12 @@ impl Shared {
             if stop {
                 break;
             }
-            let asleep = collected_at.after(interval).since(self.recorder.now());
-            std::thread::park_timeout(asleep);
+            if active {
+                let asleep = collected_at.after(interval).since(self.recorder.now());
+                std::thread::park_timeout(asleep);
+            } else {
+                std::thread::park();
+            }
         }
         self.stopped.store(true, Ordering::Release);
         // Under the lock, so that nobody goes to sleep between looking and waiting.
@@ -353,7 +423,7 @@ impl Shared {
         let snapshot = Snapshot {
             started: self.started,
             collected_at: until,
-            monitoring_active: !self.config.disabled && !self.stop.load(Ordering::Acquire),
+            monitoring_active: self.is_active(),
             history: windows.history(),
             configured: Arc::clone(&self.configured),
             recent_events: self.counter.newest(RECENT),
@@ -377,14 +447,15 @@ impl Shared {
         }
     }
 
-    fn give_up_what_never_ended(&self, now: Timestamp) {
-        let expired = now.before(NEVER_ENDED);
-        let given_up = self
-            .recorder
-            .operations
-            .remove_if(|open| !open.guarded && open.started < expired);
-        for _ in given_up {
-            self.recorder.refuse(DropReason::NeverEnded);
+    /// Says whether it is active also where nothing could be collected.
+    fn publish_activity(&self) {
+        let monitoring_active = self.is_active();
+        let mut published = lock(&self.published);
+        if published.monitoring_active != monitoring_active {
+            *published = Arc::new(Snapshot {
+                monitoring_active,
+                ..Snapshot::clone(&published)
+            });
         }
     }
 

@@ -16,7 +16,7 @@ const ROOMS: [&[&str]; 5] = [
     &["core/"],
     &["edge/"],
     &["tick", "http/"],
-    &["builder", "handle", "monitor", "lib"],
+    &["builder", "handle", "lifecycle", "monitor", "lib"],
 ];
 
 /// What the pure core does without.

@@ -205,6 +205,11 @@ impl RecentEvents {
         self.ring.push_back((self.number, measurement));
     }
 
+    /// From now on keeps what `filter` keeps; what was kept before stays until newer ones come.
+    pub(crate) const fn set_filter(&mut self, filter: EventFilter) {
+        self.filter = filter;
+    }
+
     /// How many events there have been, kept or not.
     pub(crate) const fn number(&self) -> u64 {
         self.number

@@ -25,8 +25,17 @@ pub(crate) enum Pushed {
     AskTick,
     /// There is no room: whoever pushed must count it.
     Full(Measurement),
-    /// The queue was closed before.
-    Closed,
+    /// The queue takes nothing, for this reason.
+    Closed(Closed),
+}
+
+/// Why the queue takes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// For now.
+    Stopped,
+    /// For good.
+    ShutDown,
 }
 
 /// Aligned so that two shards never share a cache line.
@@ -39,7 +48,7 @@ struct Buffer {
     waiting: Vec<Measurement>,
     /// All that was ever pushed here, also what came back as full or closed.
     offered: u64,
-    closed: bool,
+    closed: Option<Closed>,
 }
 
 /// See the module's description.
@@ -66,8 +75,8 @@ impl Queue {
             return Pushed::Full(measurement);
         };
         buffer.offered += 1;
-        if buffer.closed {
-            return Pushed::Closed;
+        if let Some(why) = buffer.closed {
+            return Pushed::Closed(why);
         }
         let waiting = buffer.waiting.len();
         if waiting == buffer.waiting.capacity() {
@@ -104,9 +113,21 @@ impl Queue {
     }
 
     /// From now on every push is refused.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, why: Closed) {
+        self.set_closed(Some(why));
+    }
+
+    /// Takes what is pushed again, unless it was shut down.
+    pub(crate) fn reopen(&self) {
+        self.set_closed(None);
+    }
+
+    fn set_closed(&self, closed: Option<Closed>) {
         for shard in &self.shards {
-            shard.0.lock().closed = true;
+            let mut buffer = shard.0.lock();
+            if buffer.closed != Some(Closed::ShutDown) {
+                buffer.closed = closed;
+            }
         }
     }
 
@@ -194,10 +215,24 @@ mod tests {
     fn a_closed_queue_takes_nothing_and_counts_it() {
         let queue = Queue::new(1);
         queue.push(attempt());
-        queue.close();
-        assert!(matches!(queue.push(attempt()), Pushed::Closed));
+        queue.close(Closed::Stopped);
+        let pushed = queue.push(attempt());
+        assert!(matches!(pushed, Pushed::Closed(Closed::Stopped)));
         assert_eq!(drained(&queue), 1);
         assert_eq!(queue.offered(), 2);
+    }
+
+    #[test]
+    fn only_what_was_stopped_can_be_opened_again() {
+        let queue = Queue::new(1);
+        queue.close(Closed::Stopped);
+        queue.reopen();
+        assert!(matches!(queue.push(attempt()), Pushed::Queued));
+        queue.close(Closed::ShutDown);
+        queue.reopen();
+        queue.close(Closed::Stopped);
+        let pushed = queue.push(attempt());
+        assert!(matches!(pushed, Pushed::Closed(Closed::ShutDown)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     labels::{Label, LabelTable},
     measurement::{Amount, Kind, Measurement},
     open::OpenTable,
-    queue::{Pushed, Queue},
+    queue::{Closed, Pushed, Queue},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -13,10 +13,16 @@ use crate::{
     event_type::PerformanceEventType,
     names,
 };
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
+
+/// Requests that were begun by hand and not ended are given up after this.
+pub(crate) const NEVER_ENDED: Duration = Duration::from_secs(3_600);
 
 /// Why a measurement was offered and not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +33,18 @@ pub(crate) enum DropReason {
     TooManyOpen,
     /// It began and never ended.
     NeverEnded,
+    /// The monitor was stopped at that time.
+    Stopped,
     /// The monitor had been shut down.
     Shutdown,
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::InvalidValue,
         Self::TooManyOpen,
         Self::NeverEnded,
+        Self::Stopped,
         Self::Shutdown,
     ];
 
@@ -44,6 +53,7 @@ impl DropReason {
             Self::InvalidValue => "invalid_value",
             Self::TooManyOpen => "too_many_open",
             Self::NeverEnded => "never_ended",
+            Self::Stopped => "stopped",
             Self::Shutdown => "shutdown",
         }
     }
@@ -197,7 +207,8 @@ impl Recorder {
             Pushed::Queued => {}
             Pushed::AskTick => self.ask(),
             Pushed::Full(measurement) => self.count_here(measurement),
-            Pushed::Closed => self.add_dropped(DropReason::Shutdown),
+            Pushed::Closed(Closed::Stopped) => self.add_dropped(DropReason::Stopped),
+            Pushed::Closed(Closed::ShutDown) => self.add_dropped(DropReason::Shutdown),
         }
     }
 
@@ -253,8 +264,24 @@ impl Recorder {
     }
 
     /// From now on everything is dropped, and counted as such.
-    pub(crate) fn close(&self) {
-        self.queue.close();
+    pub(crate) fn close(&self, why: Closed) {
+        self.queue.close(why);
+    }
+
+    /// Takes measurements on again, unless it was shut down.
+    pub(crate) fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    /// Gives up what was begun by hand more than [`NEVER_ENDED`] before `now` and is still open.
+    pub(crate) fn give_up_what_never_ended(&self, now: Timestamp) {
+        let expired = now.before(NEVER_ENDED);
+        let given_up = self
+            .operations
+            .remove_if(|open| !open.guarded && open.started < expired);
+        for _ in given_up {
+            self.refuse(DropReason::NeverEnded);
+        }
     }
 
     /// Begins an operation; `None` if too many are open. Unless it is `guarded`, it is given up

@@ -5,7 +5,32 @@ use std::{
     time::Duration,
 };
 
-use crate::{config::Config, core::alerts::rule::AlertRule, event_type::EventFilter};
+use crate::{
+    config::Config, core::alerts::rule::AlertRule, error::OutOfRange, event_type::EventFilter,
+};
+
+/// The least and the most time between two collections.
+pub(crate) const INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(10), Duration::from_secs(3_600));
+/// The longest retention; the shortest is one collection interval.
+pub(crate) const MAX_RETENTION: Duration = Duration::from_secs(48 * 3_600);
+
+/// Whether a monitor may collect every `interval` and keep what it collected for `retention`.
+pub(crate) fn check_pace(interval: Duration, retention: Duration) -> Result<(), OutOfRange> {
+    let within = |setting, found: Duration, low: Duration, high: Duration| {
+        if (low..=high).contains(&found) {
+            return Ok(());
+        }
+        Err(OutOfRange {
+            setting,
+            found: format!("{found:?}"),
+            allowed: format!("from {low:?} to {high:?}"),
+        })
+    };
+    let (least, most) = INTERVALS;
+    within("collection_interval", interval, least, most)?;
+    within("retention", retention, interval, MAX_RETENTION)
+}
 
 /// All that is in force now.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +59,11 @@ impl Settings {
             .cloned()
             .for_each(|rule| settings.set_rule(rule));
         settings
+    }
+
+    /// Whether all of it is in its range.
+    pub(crate) fn check(&self) -> Result<(), OutOfRange> {
+        check_pace(self.collection_interval, self.retention)
     }
 
     /// Sets `rule`, in the place of the one that it stands for.
@@ -71,15 +101,16 @@ impl SettingsCell {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes all that `change` changes, or nothing if it fails.
-    #[allow(dead_code, reason = "the configuration route comes next")]
-    pub(crate) fn change<E>(
+    /// Changes all that `change` changes, or nothing if it fails or if something is out of range
+    /// then.
+    pub(crate) fn change<E: From<OutOfRange>>(
         &self,
         change: impl FnOnce(&mut Settings) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = Settings::clone(&current);
         change(&mut changed)?;
+        changed.check()?;
         *current = Arc::new(changed);
         Ok(())
     }
@@ -89,6 +120,7 @@ impl SettingsCell {
 mod tests {
     use super::*;
     use crate::core::alerts::rule::{AlertMetric, Comparison, Severity};
+    use crate::error::SettingsError;
 
     fn settings() -> Settings {
         Settings::new(&Config::default(), &[])
@@ -105,10 +137,34 @@ mod tests {
         let failed = cell.change(|settings| {
             settings.retention = Duration::from_secs(60);
             settings.set_rule(rule(80.0));
-            Err("the last field is wrong")
+            Err(SettingsError::ShutDown)
         });
         assert!(failed.is_err());
         assert_eq!(*cell.get(), settings());
+    }
+
+    #[test]
+    fn what_comes_out_of_range_changes_nothing() {
+        let cell = SettingsCell::new(settings());
+        let set = |interval, retention| {
+            cell.change(|settings| {
+                settings.collection_interval = interval;
+                settings.retention = retention;
+                Ok::<_, SettingsError>(())
+            })
+        };
+        let wrong = |interval, retention| match set(interval, retention) {
+            Err(SettingsError::OutOfRange { setting, .. }) => setting,
+            other => panic!("{other:?}"),
+        };
+        let (ms, hour) = (Duration::from_millis(1), Duration::from_secs(3_600));
+        assert_eq!(wrong(9 * ms, hour), "collection_interval");
+        assert_eq!(wrong(hour + ms, 2 * hour), "collection_interval");
+        assert_eq!(wrong(hour, hour - ms), "retention");
+        assert_eq!(wrong(hour, 48 * hour + ms), "retention");
+        assert_eq!(*cell.get(), settings());
+        assert_eq!(set(10 * ms, 10 * ms), Ok(()));
+        assert_eq!(set(hour, 48 * hour), Ok(()));
     }
 
     #[test]

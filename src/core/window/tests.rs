@@ -297,3 +297,38 @@ fn collecting_without_end_makes_no_more_than_a_slot_a_second() {
     (0..1_000).for_each(|_| bench.collect_after(Duration::from_millis(10)));
     assert_eq!(bench.windows.history().slots.len(), 10);
 }
+
+#[test]
+fn a_longer_retention_keeps_all_and_a_shorter_one_forgets_what_is_older() {
+    let mut bench = Bench::new(2 * HOUR);
+    let seconds = |bench: &Bench| {
+        let history = bench.windows.history();
+        let (since, until) = History::covered(&history.slots).unwrap();
+        (until.since(since), history.retention)
+    };
+    let work = |bench: &mut Bench, hours: u32| {
+        for _ in 0..hours * 60 {
+            bench.record(series(3), 1.0);
+            bench.collect_after(HOUR / 60);
+        }
+    };
+    work(&mut bench, 3);
+    let (kept, _) = seconds(&bench);
+    assert!((2 * HOUR..3 * HOUR).contains(&kept), "{kept:?}");
+    // Grown: nothing is lost that was there, and more comes to it.
+    bench.windows.set_retention(10 * HOUR);
+    work(&mut bench, 4);
+    assert_eq!(seconds(&bench), (kept + 4 * HOUR, 10 * HOUR));
+    // Shrunk: with the next collection what is older is gone, but for the rest of one slot.
+    bench.windows.set_retention(HOUR);
+    work(&mut bench, 1);
+    let (kept, retention) = seconds(&bench);
+    assert!((HOUR..2 * HOUR).contains(&kept), "{kept:?}");
+    assert_eq!(retention, HOUR);
+    let total = &bench.windows.history().totals.series[0];
+    assert_eq!(
+        total.packed().count(),
+        8 * 60,
+        "since the start is for ever"
+    );
+}
