@@ -1,9 +1,10 @@
 //! The types of performance events, and the filter that chooses which are kept.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a [`PerformanceEvent`](crate::PerformanceEvent) tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PerformanceEventType {
     /// An operation began.

@@ -24,12 +24,13 @@ use std::{
     time::Duration,
 };
 
-const ROUTES: [&str; 6] = [
+const ROUTES: [&str; 7] = [
     "/performance",
     "/performance/real-time",
     "/performance/providers",
     "/performance/endpoints",
     "/performance/components",
+    "/performance/openapi.json",
     "/metrics",
 ];
 

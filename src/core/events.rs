@@ -9,6 +9,7 @@ use crate::{
     clock::Timestamp,
     event_type::{EventFilter, PerformanceEventType},
 };
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +20,7 @@ use std::{
 ///
 /// In JSON the type is spelled as in `REQUEST_END`, the timestamp is in Unix seconds, and the
 /// duration is `duration_ms` in milliseconds (`null` if there is none).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PerformanceEvent {
     /// Names the event; those that come from spans are numbered within a process.
     pub id: String,
@@ -28,9 +29,11 @@ pub struct PerformanceEvent {
     pub event_type: PerformanceEventType,
     /// When it happened; for work with a duration, when that ended.
     #[serde(serialize_with = "unix_seconds")]
+    #[schemars(with = "f64")]
     pub timestamp: Timestamp,
     /// How long it took, if it took time.
     #[serde(rename = "duration_ms", serialize_with = "milliseconds")]
+    #[schemars(with = "Option<f64>")]
     pub duration: Option<Duration>,
     /// The part of the gateway it belongs to: `provider`, `endpoint`, or the component's name.
     pub component: String,

@@ -1,9 +1,10 @@
 //! The memory of the process, as the views show it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// How much memory the process uses, as the kernel tells it. What it does not tell is `null`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct MemoryMetrics {
     /// Heap in use, in MiB.

@@ -1,19 +1,22 @@
-//! What each route answers: a view of a snapshot, as JSON.
+//! What each route answers.
 
 use super::{
+    Surface,
     problem::Problem,
-    query::{self, Asked},
+    query::{Asked, ENDPOINT, PROVIDER, WINDOW},
 };
 use crate::{
     core::{
         snapshot::Snapshot,
-        views::{self, ViewError},
+        views::{
+            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
+            ViewError,
+        },
         window::Window,
     },
     edge::otel::exposition,
 };
 use axum::http::StatusCode;
-use serde::Serialize;
 use std::time::Duration;
 
 /// What the real-time view covers unless it is told.
@@ -22,85 +25,64 @@ const REAL_TIME: Duration = Duration::from_secs(5 * 60);
 /// Names in an error are no more than these.
 const NAMES: usize = 50;
 
-/// What a route answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    Report,
-    RealTime,
-    Providers,
-    Endpoints,
-    Components,
-    Metrics,
+/// The window asked for: all since the start unless it was given.
+fn window(asked: &Asked) -> Window {
+    asked.span(&WINDOW).map_or(Window::SinceStart, Window::Last)
 }
 
-impl Route {
-    /// The query parameters that it takes.
-    pub(crate) const fn parameters(self) -> &'static [&'static str] {
-        match self {
-            Self::Report | Self::RealTime | Self::Components => &[query::WINDOW],
-            Self::Providers => &[query::WINDOW, query::PROVIDER],
-            Self::Endpoints => &[query::WINDOW, query::ENDPOINT],
-            Self::Metrics => &[],
-        }
-    }
-
-    pub(crate) const fn content_type(self) -> &'static str {
-        match self {
-            Self::Metrics => exposition::CONTENT_TYPE,
-            _ => "application/json",
-        }
-    }
+pub(crate) fn report(snapshot: &Snapshot, asked: &Asked) -> Result<PerformanceReport, Problem> {
+    views::report(snapshot, window(asked)).map_err(|error| no_view(&error, Vec::new))
 }
 
-/// The answer of a route with a view.
-pub(crate) fn view(route: Route, asked: &Asked, snapshot: &Snapshot) -> Result<String, Problem> {
-    let window = asked.window.map_or(Window::SinceStart, Window::Last);
-    let only = asked.only.as_deref();
-    let nothing = || Ok(Vec::new());
-    match route {
-        Route::Report => json(views::report(snapshot, window), nothing),
-        Route::RealTime => {
-            let usual = REAL_TIME.min(snapshot.history.retention);
-            let window = Window::Last(asked.window.unwrap_or(usual));
-            json(views::real_time(snapshot, window), nothing)
-        }
-        Route::Providers => json(views::providers(snapshot, window, only), || {
+pub(crate) fn real_time(snapshot: &Snapshot, asked: &Asked) -> Result<RealTimeView, Problem> {
+    let usual = REAL_TIME.min(snapshot.history.retention);
+    let window = Window::Last(asked.span(&WINDOW).unwrap_or(usual));
+    views::real_time(snapshot, window).map_err(|error| no_view(&error, Vec::new))
+}
+
+pub(crate) fn providers(snapshot: &Snapshot, asked: &Asked) -> Result<ProvidersView, Problem> {
+    let window = window(asked);
+    views::providers(snapshot, window, asked.text(&PROVIDER)).map_err(|error| {
+        no_view(&error, || {
             let all = views::providers(snapshot, window, None);
-            all.map(|view| view.providers.into_keys().collect())
-        }),
-        Route::Endpoints => json(views::endpoints(snapshot, window, only), || {
+            all.map_or_else(|_| Vec::new(), |view| view.providers.into_keys().collect())
+        })
+    })
+}
+
+pub(crate) fn endpoints(snapshot: &Snapshot, asked: &Asked) -> Result<EndpointsView, Problem> {
+    let window = window(asked);
+    views::endpoints(snapshot, window, asked.text(&ENDPOINT)).map_err(|error| {
+        no_view(&error, || {
             let all = views::endpoints(snapshot, window, None);
-            all.map(|view| view.endpoints.into_keys().collect())
-        }),
-        Route::Components => json(views::components(snapshot, window), nothing),
-        Route::Metrics => Err(not_rendered()),
-    }
+            all.map_or_else(|_| Vec::new(), |view| view.endpoints.into_keys().collect())
+        })
+    })
 }
 
-/// `view` as JSON; if there is none for a name that is not known, the problem has the `known` ones.
-fn json<T: Serialize>(
-    view: Result<T, ViewError>,
-    known: impl FnOnce() -> Result<Vec<String>, ViewError>,
-) -> Result<String, Problem> {
-    match view {
-        Ok(view) => serde_json::to_string(&view).map_err(|_| not_rendered()),
-        Err(error) => Err(no_view(&error, known)),
-    }
+pub(crate) fn components(snapshot: &Snapshot, asked: &Asked) -> Result<ComponentsView, Problem> {
+    views::components(snapshot, window(asked)).map_err(|error| no_view(&error, Vec::new))
 }
 
-fn no_view(error: &ViewError, known: impl FnOnce() -> Result<Vec<String>, ViewError>) -> Problem {
+pub(crate) fn metrics(surface: &Surface) -> Result<String, Problem> {
+    // Asks for a collection, so that the counters are not older than those of the views.
+    surface.shared.fresh();
+    exposition::render(surface.registry.gather()).map_err(|_| not_rendered())
+}
+
+/// Why there is no view; for a name that is not known, with those that are.
+pub(crate) fn no_view(error: &ViewError, known: impl FnOnce() -> Vec<String>) -> Problem {
     let detail = format!("Not answered: {error}.");
     let field = match error {
-        ViewError::UnknownProvider => query::PROVIDER,
-        ViewError::UnknownEndpoint => query::ENDPOINT,
+        ViewError::UnknownProvider => PROVIDER.name,
+        ViewError::UnknownEndpoint => ENDPOINT.name,
         ViewError::WindowTooLong { .. } | ViewError::WindowEmpty => {
-            return Problem::new(StatusCode::BAD_REQUEST, detail).field(query::WINDOW);
+            return WINDOW.refused(detail).allowed(super::query::span_forms());
         }
     };
-    let known = known().unwrap_or_default();
     Problem::new(StatusCode::NOT_FOUND, detail)
         .field(field)
-        .allowed(known.into_iter().take(NAMES))
+        .allowed(known().into_iter().take(NAMES))
 }
 
 pub(crate) fn not_rendered() -> Problem {
@@ -163,17 +145,22 @@ mod tests {
         }
     }
 
-    fn json_of(route: Route, window: Option<u64>, snapshot: &Snapshot) -> serde_json::Value {
-        let window = window.map(Duration::from_secs);
-        let asked = Asked { window, only: None };
-        serde_json::from_str(&view(route, &asked, snapshot).unwrap()).unwrap()
+    fn json_of<T: serde::Serialize>(
+        route: fn(&Snapshot, &Asked) -> Result<T, Problem>,
+        window: Option<u64>,
+        snapshot: &Snapshot,
+    ) -> serde_json::Value {
+        let asked = window.map_or_else(Asked::default, |seconds| {
+            Asked::default().with_span(&WINDOW, Duration::from_secs(seconds))
+        });
+        serde_json::to_value(route(snapshot, &asked).unwrap()).unwrap()
     }
 
     #[test]
     fn a_window_has_what_was_measured_in_it() {
         let snapshot = snapshot(&[100, 800, 990], HOUR);
         let count = |window| {
-            let view = json_of(Route::Providers, window, &snapshot);
+            let view = json_of(providers, window, &snapshot);
             view["summary"]["total_requests"].as_u64()
         };
         assert_eq!(count(None), Some(3));
@@ -186,18 +173,16 @@ mod tests {
     #[test]
     fn without_a_window_real_time_is_five_minutes_and_the_rest_is_all() {
         let long_ago = snapshot(&[100, 600, 990], HOUR);
-        let attempts = |route, field: &str| {
-            let view = json_of(route, None, &long_ago);
-            view[field]["cerebras"]["total_requests"].as_u64()
-        };
-        assert_eq!(attempts(Route::RealTime, "provider_performance"), Some(1));
-        assert_eq!(attempts(Route::Report, "provider_performance"), Some(3));
-        assert_eq!(attempts(Route::Providers, "providers"), Some(3));
+        let attempts =
+            |providers: &serde_json::Value| providers["cerebras"]["total_requests"].as_u64();
+        let view = json_of(real_time, None, &long_ago);
+        assert_eq!(attempts(&view["provider_performance"]), Some(1));
+        let view = json_of(report, None, &long_ago);
+        assert_eq!(attempts(&view["provider_performance"]), Some(3));
+        let view = json_of(providers, None, &long_ago);
+        assert_eq!(attempts(&view["providers"]), Some(3));
         let kept_shortly = snapshot(&[990], Duration::from_secs(60));
-        let view = json_of(Route::RealTime, None, &kept_shortly);
-        assert_eq!(
-            view["provider_performance"]["cerebras"]["total_requests"],
-            1
-        );
+        let view = json_of(real_time, None, &kept_shortly);
+        assert_eq!(attempts(&view["provider_performance"]), Some(1));
     }
 }

@@ -2,8 +2,12 @@
 
 mod access;
 mod answer;
+mod moment;
+mod openapi;
 mod problem;
 mod query;
+mod route;
+mod routes;
 mod seats;
 mod server;
 mod stall;
@@ -11,19 +15,21 @@ mod stall;
 pub(crate) use access::{Access, Hosts, Token};
 pub(crate) use server::{Bounds, serve};
 
-use crate::{edge::otel::exposition, tick::Shared};
+use crate::tick::Shared;
 use access::Guard;
-use answer::{Route, not_rendered};
+use answer::not_rendered;
 use axum::{
     Router,
     extract::State,
     http::{HeaderValue, Request, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, any, get},
+    routing::{MethodRouter, any},
 };
 use problem::Problem;
 use query::Asked;
+use route::{Action, Route, Tells};
+use routes::{METRICS, ROUTES, paths};
 use seats::{Refused, Seats};
 use std::sync::Arc;
 
@@ -31,15 +37,6 @@ use std::sync::Arc;
 pub(crate) const AT_ONCE: usize = 2;
 /// Requests that wait for their turn or have it; what comes beyond is refused.
 const PLACES: usize = 64;
-/// The routes, in the order in which they are documented.
-const ROUTES: [(&str, Route); 6] = [
-    ("/performance", Route::Report),
-    ("/performance/real-time", Route::RealTime),
-    ("/performance/providers", Route::Providers),
-    ("/performance/endpoints", Route::Endpoints),
-    ("/performance/components", Route::Components),
-    ("/metrics", Route::Metrics),
-];
 
 /// Whose listener the routes are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,30 +79,22 @@ impl Surface {
         Hosts::own(&self.access, listener)
     }
 
-    async fn answer(self: Arc<Self>, route: Route, uri: Uri) -> Response {
+    async fn tell(
+        self: Arc<Self>,
+        route: &'static Route,
+        tells: &'static dyn Tells,
+        uri: Uri,
+    ) -> Response {
         let retention = self.shared.settings.get().retention;
-        let asked = match Asked::parse(&uri, route.parameters(), retention) {
+        let asked = match Asked::parse(&uri, route.parameters, retention) {
             Ok(asked) => asked,
             Err(problem) => return problem.into_response(),
         };
         let surface = Arc::clone(&self);
-        let rendered = self.seats.run(move || surface.render(route, &asked)).await;
-        match rendered {
-            Ok(Ok(body)) => ([(header::CONTENT_TYPE, route.content_type())], body).into_response(),
-            Ok(Err(problem)) => problem.into_response(),
+        let told = self.seats.run(move || tells.tell(&surface, &asked)).await;
+        match told {
+            Ok(answer) => answer.into_response(),
             Err(refused) => refusal(&refused).into_response(),
-        }
-    }
-
-    /// Computes the answer. Blocks for up to 50 ms, and computes for longer than an async worker
-    /// should.
-    fn render(&self, route: Route, asked: &Asked) -> Result<String, Problem> {
-        let snapshot = self.shared.fresh();
-        match route {
-            Route::Metrics => {
-                exposition::render(self.registry.gather()).map_err(|_| not_rendered())
-            }
-            _ => answer::view(route, asked, &snapshot),
         }
     }
 }
@@ -115,17 +104,15 @@ pub(crate) fn router(surface: &Arc<Surface>, hosts: Hosts, place: Place) -> Rout
     let token = &surface.access.token;
     let guarded = |router: Router<Arc<Surface>>, hosts: Hosts| {
         let guard = Arc::new(Guard::new(token.clone(), hosts));
-        router
-            .method_not_allowed_fallback(method_not_allowed)
-            .layer(middleware::from_fn_with_state(guard, pass))
+        router.layer(middleware::from_fn_with_state(guard, pass))
     };
     let mut performance = Router::new();
     let mut metrics = Router::new();
-    for (path, route) in ROUTES {
-        if route == Route::Metrics {
-            metrics = metrics.route(path, answers(route));
+    for path in paths() {
+        if path == METRICS {
+            metrics = metrics.route(path, answers(path));
         } else {
-            performance = performance.route(path, answers(route));
+            performance = performance.route(path, answers(path));
         }
     }
     performance = performance.route("/performance/{*unknown}", any(not_found));
@@ -139,12 +126,26 @@ pub(crate) fn router(surface: &Arc<Surface>, hosts: Hosts, place: Place) -> Rout
         .with_state(Arc::clone(surface))
 }
 
-fn answers(route: Route) -> MethodRouter<Arc<Surface>> {
-    get(
-        move |State(surface): State<Arc<Surface>>, uri: Uri| async move {
-            surface.answer(route, uri).await
-        },
-    )
+/// What answers at `path`: whatever is in the table, and a problem for any other method.
+fn answers(path: &'static str) -> MethodRouter<Arc<Surface>> {
+    let here = || ROUTES.iter().filter(move |route| route.path == path);
+    let mut router = MethodRouter::new();
+    for route in here() {
+        router = match route.action {
+            Action::Get(tells) => {
+                router.get(move |State(surface): State<Arc<Surface>>, uri: Uri| {
+                    surface.tell(route, tells, uri)
+                })
+            }
+        };
+    }
+    let methods: Vec<&str> = here().flat_map(Route::methods).copied().collect();
+    let not_allowed = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "This route does not answer to this method.",
+    );
+    let not_allowed = not_allowed.field("method").allowed(methods);
+    router.fallback(move || std::future::ready(not_allowed.clone()))
 }
 
 /// Lets through whom the guard admits, and marks every answer.
@@ -167,17 +168,9 @@ async fn pass(
 }
 
 async fn not_found() -> Problem {
-    let paths = ROUTES.iter().map(|(path, _)| *path);
     Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path.")
         .field("path")
-        .allowed(paths)
-}
-
-async fn method_not_allowed() -> Problem {
-    let detail = "This route only answers reads.";
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-        .field("method")
-        .allowed(["GET", "HEAD"])
+        .allowed(paths())
 }
 
 fn refusal(refused: &Refused) -> Problem {

@@ -4,7 +4,10 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Why a request is not answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,15 +20,26 @@ pub(crate) struct Problem {
     header: Option<Box<(HeaderName, &'static str)>>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Why a request was not answered, as in RFC 9457.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Document<'a> {
+    /// The kinds differ in nothing but the status and what is named.
     r#type: &'static str,
+    /// What the status means.
     title: &'a str,
+    /// The status of the answer.
+    #[schemars(range(min = 400, max = 599))]
     status: u16,
+    /// What is wrong, and what can be done about it.
     detail: &'a str,
+    /// The parameter, header or field that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "&str")]
     field: Option<&'a str>,
+    /// What it may be.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "&[String]")]
     allowed: Option<&'a [String]>,
 }
 
@@ -60,7 +74,6 @@ impl Problem {
 
     fn body(&self) -> String {
         let document = Document {
-            // The kinds differ in nothing but the status and what is named.
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
@@ -74,7 +87,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
         let mut response = (self.status, content_type, self.body()).into_response();
         if let Some(header) = self.header {
             let (name, value) = *header;

@@ -1,105 +1,228 @@
-//! What a request asks for, out of its query.
+//! What a request asks for, out of its query: parameters of a declared kind, each once.
 
-use super::problem::Problem;
-use crate::core::labels::is_unprintable;
+use super::{moment, problem::Problem};
+use crate::{clock::Timestamp, core::labels::is_unprintable};
 use axum::{
     extract::Query,
     http::{StatusCode, Uri},
 };
 use std::time::Duration;
 
-/// The parameter that says which time the answer is about.
-pub(crate) const WINDOW: &str = "window";
-/// The parameter that takes one provider of many.
-pub(crate) const PROVIDER: &str = "provider";
-/// The parameter that takes one endpoint of many.
-pub(crate) const ENDPOINT: &str = "endpoint";
+/// A parameter of a query. To add one, declare it here or beside what takes it, and name it in
+/// the table of routes: it is then parsed, refused where it is wrong, and described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    /// What it is for, in a sentence or two.
+    pub(crate) about: &'static str,
+    pub(crate) kind: Kind,
+}
 
-/// Units of a window, and their seconds, largest first.
+/// What values a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A length of time such as `5m`: longer than zero, and no longer than the retention.
+    Span,
+    /// Any text.
+    Text,
+    /// One of these.
+    #[allow(dead_code, reason = "no route has a choice yet")]
+    OneOf(&'static [&'static str]),
+    /// A point in time: Unix seconds or RFC 3339.
+    #[allow(dead_code, reason = "no route takes a time yet")]
+    Moment,
+}
+
+/// Which time the answer is about.
+pub(crate) const WINDOW: Parameter = Parameter {
+    name: "window",
+    about: "The last so much, at most the retention. Without it, all since the start; \
+            for `/performance/real-time`, five minutes.",
+    kind: Kind::Span,
+};
+/// One provider of many.
+pub(crate) const PROVIDER: Parameter = Parameter {
+    name: "provider",
+    about: "Only the provider of this name.",
+    kind: Kind::Text,
+};
+/// One endpoint of many.
+pub(crate) const ENDPOINT: Parameter = Parameter {
+    name: "endpoint",
+    about: "Only the endpoint of this path.",
+    kind: Kind::Text,
+};
+
+/// Units of a length of time, and their seconds, largest first.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+/// How a length of time is written, as a regular expression.
+pub(crate) const SPAN_PATTERN: &str = "^[0-9]+[smhd]$";
+/// How a point in time is written.
+const MOMENT_FORMS: [&str; 2] = ["<Unix seconds>", "<RFC 3339 date and time>"];
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Asked {
-    /// The last so much.
-    pub(crate) window: Option<Duration>,
-    /// Only the provider or endpoint of this name.
-    pub(crate) only: Option<String>,
+pub(crate) struct Asked(Vec<(&'static str, Value)>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Value {
+    Span(Duration),
+    Text(String),
+    OneOf(&'static str),
+    Moment(Timestamp),
 }
 
 impl Asked {
     /// From the query of `uri`, which may have the parameters `known`, each once.
     pub(crate) fn parse(
         uri: &Uri,
-        known: &'static [&'static str],
+        known: &[Parameter],
         retention: Duration,
     ) -> Result<Self, Problem> {
+        let names = || known.iter().map(|known| known.name);
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| {
             bad("The query cannot be read.")
                 .field("query")
-                .allowed(known.iter().copied())
+                .allowed(names())
         })?;
         let mut asked = Self::default();
-        let mut seen: Vec<&str> = Vec::new();
         for (name, value) in pairs {
-            let Some(name) = known.iter().copied().find(|known| *known == name) else {
+            let Some(parameter) = known.iter().find(|known| known.name == name) else {
                 return Err(bad("This route has no such parameter.")
                     .field(shown(&name))
-                    .allowed(known.iter().copied()));
+                    .allowed(names()));
             };
-            if seen.contains(&name) {
-                return Err(bad("This parameter may be given once.").field(name));
+            if asked.get(parameter).is_some() {
+                return Err(bad("This parameter may be given once.")
+                    .field(parameter.name)
+                    .allowed(["once"]));
             }
-            seen.push(name);
-            if name == WINDOW {
-                asked.window = Some(window(&value, retention)?);
-            } else {
-                asked.only = Some(value);
-            }
+            let value = parameter.value(value, retention)?;
+            asked.0.push((parameter.name, value));
         }
         Ok(asked)
     }
+
+    fn get(&self, parameter: &Parameter) -> Option<&Value> {
+        let given = self.0.iter().find(|(name, _)| *name == parameter.name);
+        given.map(|(_, value)| value)
+    }
+
+    /// The length of time that was given.
+    pub(crate) fn span(&self, parameter: &Parameter) -> Option<Duration> {
+        match self.get(parameter)? {
+            Value::Span(span) => Some(*span),
+            _ => None,
+        }
+    }
+
+    /// The text that was given.
+    pub(crate) fn text(&self, parameter: &Parameter) -> Option<&str> {
+        match self.get(parameter)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The choice that was made.
+    #[allow(dead_code, reason = "no route has a choice yet")]
+    pub(crate) fn one_of(&self, parameter: &Parameter) -> Option<&'static str> {
+        match self.get(parameter)? {
+            Value::OneOf(choice) => Some(choice),
+            _ => None,
+        }
+    }
+
+    /// The point in time that was given.
+    #[allow(dead_code, reason = "no route takes a time yet")]
+    pub(crate) fn moment(&self, parameter: &Parameter) -> Option<Timestamp> {
+        match self.get(parameter)? {
+            Value::Moment(moment) => Some(*moment),
+            _ => None,
+        }
+    }
+
+    /// That was asked for too: for tests.
+    #[cfg(test)]
+    pub(crate) fn with_span(mut self, parameter: &Parameter, span: Duration) -> Self {
+        self.0.push((parameter.name, Value::Span(span)));
+        self
+    }
 }
 
-fn window(text: &str, retention: Duration) -> Result<Duration, Problem> {
-    let longest = at_most(retention);
-    let refused = |detail: String| {
-        let forms = UNITS.iter().rev().map(|(unit, _)| format!("<n>{unit}"));
-        bad(detail).field(WINDOW).allowed(forms)
-    };
-    let unit = text.chars().last();
-    let unit = unit.and_then(|last| UNITS.iter().find(|(unit, _)| *unit == last));
-    let number = unit.and_then(|(unit, _)| text.strip_suffix(*unit));
-    let number = number.filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    let (Some((_, seconds)), Some(number)) = (unit, number) else {
+impl Parameter {
+    fn value(&self, text: String, retention: Duration) -> Result<Value, Problem> {
+        match self.kind {
+            Kind::Span => span(self.name, &text, retention).map(Value::Span),
+            Kind::Text => Ok(Value::Text(text)),
+            Kind::OneOf(choices) => {
+                let choice = choices.iter().find(|choice| **choice == text);
+                choice.copied().map(Value::OneOf).ok_or_else(|| {
+                    self.refused("This is not one of the choices.")
+                        .allowed(choices.iter().copied())
+                })
+            }
+            Kind::Moment => moment::parse(&text).map(Value::Moment).ok_or_else(|| {
+                self.refused("A point in time is Unix seconds, or a date and time as in RFC 3339.")
+                    .allowed(MOMENT_FORMS)
+            }),
+        }
+    }
+
+    /// The problem with a value of this parameter, for what only the route can tell.
+    pub(crate) fn refused(&self, detail: impl Into<String>) -> Problem {
+        bad(detail).field(self.name)
+    }
+}
+
+/// The length of time that `text` says.
+fn span(field: &str, text: &str, retention: Duration) -> Result<Duration, Problem> {
+    let longest = written(retention);
+    let refused = |detail: String| bad(detail).field(field).allowed(span_forms());
+    let Some(span) = read_span(text) else {
         return Err(refused(format!(
-            "A window is a whole number and a unit, such as 5m: longer than zero, at most {longest}."
+            "This is a whole number and a unit, such as 5m: longer than zero, at most {longest}."
         )));
     };
+    if span.is_zero() {
+        return Err(refused("This has to be longer than zero.".to_owned()));
+    }
+    if span > retention {
+        return Err(refused(format!(
+            "This is longer than what is kept: at most {longest}."
+        )));
+    }
+    Ok(span)
+}
+
+/// How a length of time may be written.
+pub(crate) fn span_forms() -> impl Iterator<Item = String> {
+    UNITS.iter().rev().map(|(unit, _)| format!("<n>{unit}"))
+}
+
+/// The length of time that `text` says, if it is written as one.
+pub(crate) fn read_span(text: &str) -> Option<Duration> {
+    let last = text.chars().last()?;
+    let (unit, seconds) = UNITS.iter().find(|(unit, _)| *unit == last)?;
+    let number = text.strip_suffix(*unit)?;
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
     // Only digits, so a number that does not fit is a large one.
     let number: u64 = number.parse().unwrap_or(u64::MAX);
-    let window = Duration::from_secs(number.saturating_mul(*seconds));
-    if window.is_zero() {
-        return Err(refused("A window has to be longer than zero.".to_owned()));
-    }
-    if window > retention {
-        return Err(refused(format!(
-            "The window is longer than what is kept: at most {longest}."
-        )));
-    }
-    Ok(window)
+    Some(Duration::from_secs(number.saturating_mul(*seconds)))
 }
 
-/// The longest window within `retention`, as it is written in a query.
-fn at_most(retention: Duration) -> String {
-    let seconds = retention.as_secs();
-    let whole = |(_, length): &&(char, u64)| seconds.is_multiple_of(*length);
+/// A length of time as it is written in a query, in whole seconds.
+pub(crate) fn written(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let whole = |(_, length): &&(char, u64)| seconds > 0 && seconds.is_multiple_of(*length);
     let (unit, length) = UNITS.iter().find(whole).unwrap_or(&('s', 1));
     format!("{}{unit}", seconds / length)
 }
 
-/// The name of a parameter, as much of it as can be shown.
-fn shown(name: &str) -> String {
+/// A name that was sent, as much of it as can be shown.
+pub(crate) fn shown(name: &str) -> String {
     let printable = |c: char| if is_unprintable(c) { '\u{FFFD}' } else { c };
     name.chars().take(64).map(printable).collect()
 }
@@ -113,15 +236,25 @@ mod tests {
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
+    const FORMAT: Parameter = Parameter {
+        name: "format",
+        about: "",
+        kind: Kind::OneOf(&["json", "csv"]),
+    };
+    const SINCE: Parameter = Parameter {
+        name: "since",
+        about: "",
+        kind: Kind::Moment,
+    };
 
     fn parse(query: &str) -> Result<Asked, Problem> {
         let uri = format!("/performance/providers?{query}").parse().unwrap();
-        Asked::parse(&uri, &[WINDOW, PROVIDER], DAY)
+        Asked::parse(&uri, &[WINDOW, PROVIDER, FORMAT, SINCE], DAY)
     }
 
     fn window_of(query: &str) -> Option<u64> {
         let asked = parse(&format!("window={query}")).ok()?;
-        asked.window.map(|window| window.as_secs())
+        asked.span(&WINDOW).map(|window| window.as_secs())
     }
 
     #[test]
@@ -168,7 +301,7 @@ mod tests {
     fn a_parameter_is_known_and_comes_once() {
         assert_eq!(parse("").unwrap(), Asked::default());
         assert_eq!(
-            parse("provider=a%26b").unwrap().only.as_deref(),
+            parse("provider=a%26b").unwrap().text(&PROVIDER),
             Some("a&b")
         );
         assert!(parse("window=5m&window=5m").is_err());
@@ -178,9 +311,25 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_is_one_of_those_declared() {
+        assert_eq!(parse("format=csv").unwrap().one_of(&FORMAT), Some("csv"));
+        for wrong in ["", "CSV", "xml", "json,csv"] {
+            assert!(parse(&format!("format={wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_read() {
+        let since = parse("since=12.5").unwrap().moment(&SINCE);
+        assert_eq!(since, Some(Timestamp::from_unix_nanos(12_500_000_000)));
+        assert!(parse("since=yesterday").is_err());
+    }
+
+    #[test]
     fn the_longest_window_is_written_as_it_is_asked_for() {
-        assert_eq!(at_most(DAY), "1d");
-        assert_eq!(at_most(Duration::from_secs(36 * 3_600)), "36h");
-        assert_eq!(at_most(Duration::from_millis(90_500)), "90s");
+        assert_eq!(written(DAY), "1d");
+        assert_eq!(written(Duration::from_secs(36 * 3_600)), "36h");
+        assert_eq!(written(Duration::from_millis(90_500)), "90s");
+        assert_eq!(written(Duration::ZERO), "0s");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::snapshot::Snapshot;
@@ -14,7 +15,7 @@ use crate::names;
 pub(super) const METRICS: [&str; 1] = [names::COMPONENT_DURATION];
 
 /// All components: the answer of `/performance/components`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ComponentsView {
     /// What the answer is about.
@@ -27,7 +28,7 @@ pub struct ComponentsView {
 }
 
 /// What one component did.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ComponentPerformance {
     /// The name.

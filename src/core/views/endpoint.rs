@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::series::SeriesKey;
@@ -19,7 +20,7 @@ pub(super) const METRICS: [&str; 3] = [
 ];
 
 /// All endpoints: the answer of `/performance/endpoints`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct EndpointsView {
     /// What the answer is about.
@@ -34,7 +35,7 @@ pub struct EndpointsView {
 }
 
 /// What one endpoint did: its operations, whatever their method.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct EndpointPerformance {
     /// The route template.
@@ -49,7 +50,7 @@ pub struct EndpointPerformance {
 }
 
 /// What the operations of an endpoint did, with one method or with all.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct MethodPerformance {
     /// The operations. One failed if its status is 400 or more, if there was an error, or if the
@@ -68,7 +69,7 @@ pub struct MethodPerformance {
 }
 
 /// Averages over those requests whose size is known; `null` without any.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ParameterAverages {
     /// The average body of a request, in bytes.
@@ -78,7 +79,7 @@ pub struct ParameterAverages {
 }
 
 /// All endpoints of an answer together.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct EndpointsSummary {
     /// How many operations.

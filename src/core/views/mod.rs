@@ -10,6 +10,7 @@ mod stats;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use component::{ComponentPerformance, ComponentsView};
@@ -26,7 +27,7 @@ pub(crate) use provider::providers;
 pub(crate) use report::{real_time, report};
 
 /// What an answer is about: each view begins with these fields.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Coverage {
     /// When the numbers were collected, in whole Unix seconds.

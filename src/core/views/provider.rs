@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -28,7 +29,7 @@ pub(super) const METRICS: [&str; 4] = [
 const HEALTHY_PERCENT: f64 = 80.0;
 
 /// All providers: the answer of `/performance/providers`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ProvidersView {
     /// What the answer is about.
@@ -43,7 +44,7 @@ pub struct ProvidersView {
 }
 
 /// What one provider did. Of each attempt, that is, of each call.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ProviderPerformance {
     /// The name.
@@ -97,7 +98,7 @@ pub struct ProviderPerformance {
 }
 
 /// What one model of a provider did.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ModelPerformance {
     /// The attempts.
@@ -117,7 +118,7 @@ pub struct ModelPerformance {
 }
 
 /// All providers of an answer together.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ProvidersSummary {
     /// How many attempts.

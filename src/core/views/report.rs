@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::events::PerformanceEvent;
@@ -28,7 +29,7 @@ const METRICS: [&str; 4] = [
 const RECENT_EVENTS: usize = 100;
 
 /// The last minutes: the answer of `/performance/real-time`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct RealTimeView {
     /// What the answer is about.
@@ -51,7 +52,7 @@ pub struct RealTimeView {
 }
 
 /// Everything at once: the answer of `/performance`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct PerformanceReport {
     /// What the answer is about.
@@ -88,7 +89,7 @@ pub struct PerformanceReport {
 }
 
 /// What the response cache answered.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct CacheCounts {
     /// How often it had the answer.
@@ -100,7 +101,7 @@ pub struct CacheCounts {
 }
 
 /// How often one provider stood in for another.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Failover {
     /// The provider that was given up.

@@ -1,5 +1,6 @@
 //! The duration block, which all views are made of.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -12,7 +13,7 @@ use crate::core::views::{average, percent};
 /// Durations are in milliseconds, of failures as well. Without samples counts are 0, rates and
 /// durations `null`. Percentiles are nearest-rank ones, as exact as the `quantile_error_percent`
 /// of the answer says.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct PerformanceStats {
     /// How many, failures included.
@@ -46,7 +47,7 @@ pub struct PerformanceStats {
 }
 
 /// How long the first token, or chunk, of an answer took, in milliseconds; `null` without samples.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct FirstTokenStats {
     /// The average.

@@ -1,0 +1,103 @@
+//! What a route is: where it is, what may be asked, and what answers.
+
+use super::{
+    Surface, answer,
+    problem::Problem,
+    query::{Asked, Parameter},
+};
+use crate::core::snapshot::Snapshot;
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+pub(crate) const JSON: &str = "application/json";
+
+/// One method at one path. The router, the checks of what is asked and the OpenAPI description
+/// are all made from these.
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
+    /// One sentence.
+    pub(crate) summary: &'static str,
+    /// What may be in the query.
+    pub(crate) parameters: &'static [Parameter],
+    pub(crate) action: Action,
+}
+
+/// What a route does.
+pub(crate) enum Action {
+    /// `GET`, and with it `HEAD`.
+    Get(&'static dyn Tells),
+}
+
+impl Route {
+    /// The methods by which it is asked.
+    pub(crate) const fn methods(&self) -> &'static [&'static str] {
+        match self.action {
+            Action::Get(_) => &["GET", "HEAD"],
+        }
+    }
+}
+
+/// Answers what is asked, without changing anything.
+pub(crate) trait Tells: Sync {
+    /// The answer. May block for up to 50 ms, and compute for longer than an async worker should.
+    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem>;
+
+    /// The media types that an answer may have, each with what is in it.
+    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
+}
+
+/// A view of a fresh snapshot, as JSON.
+pub(crate) struct View<T>(pub(crate) fn(&Snapshot, &Asked) -> Result<T, Problem>);
+
+impl<T: Serialize + JsonSchema> Tells for View<T> {
+    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
+        json(&self.0(&surface.shared.fresh(), asked)?)
+    }
+
+    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+        vec![(JSON, schemas.subschema_for::<T>())]
+    }
+}
+
+/// What needs more than a snapshot, as JSON.
+pub(crate) struct Json<T>(pub(crate) fn(&Surface, &Asked) -> Result<T, Problem>);
+
+impl<T: Serialize + JsonSchema> Tells for Json<T> {
+    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
+        json(&self.0(surface, asked)?)
+    }
+
+    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+        vec![(JSON, schemas.subschema_for::<T>())]
+    }
+}
+
+/// Text of one media type.
+pub(crate) struct Text {
+    pub(crate) content_type: &'static str,
+    pub(crate) text: fn(&Surface) -> Result<String, Problem>,
+}
+
+impl Tells for Text {
+    fn tell(&self, surface: &Surface, _: &Asked) -> Result<Response, Problem> {
+        Ok(of_type(self.content_type, (self.text)(surface)?))
+    }
+
+    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+        vec![(self.content_type, schemas.subschema_for::<String>())]
+    }
+}
+
+/// `value` as an answer.
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<Response, Problem> {
+    let text = serde_json::to_string(value).map_err(|_| answer::not_rendered())?;
+    Ok(of_type(JSON, text))
+}
+
+fn of_type(content_type: &'static str, text: String) -> Response {
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}

@@ -1,0 +1,67 @@
+//! All routes, in the order in which they are documented.
+
+use super::{
+    answer, openapi,
+    query::{ENDPOINT, PROVIDER, WINDOW},
+    route::{Action, Json, Route, Text, View},
+};
+use crate::edge::otel::exposition;
+
+/// The route that scrapers ask: any name may lead to it.
+pub(crate) const METRICS: &str = "/metrics";
+
+/// The table: to add a route, add it here.
+pub(crate) static ROUTES: &[Route] = &[
+    Route {
+        path: "/performance",
+        summary: "Everything at once.",
+        parameters: &[WINDOW],
+        action: Action::Get(&View(answer::report)),
+    },
+    Route {
+        path: "/performance/real-time",
+        summary: "The last minutes: providers, endpoints, the newest events, memory and alerts.",
+        parameters: &[WINDOW],
+        action: Action::Get(&View(answer::real_time)),
+    },
+    Route {
+        path: "/performance/providers",
+        summary: "What each provider and each of its models did.",
+        parameters: &[WINDOW, PROVIDER],
+        action: Action::Get(&View(answer::providers)),
+    },
+    Route {
+        path: "/performance/endpoints",
+        summary: "What each endpoint did.",
+        parameters: &[WINDOW, ENDPOINT],
+        action: Action::Get(&View(answer::endpoints)),
+    },
+    Route {
+        path: "/performance/components",
+        summary: "What each component and each of its operations did.",
+        parameters: &[WINDOW],
+        action: Action::Get(&View(answer::components)),
+    },
+    Route {
+        path: "/performance/openapi.json",
+        summary: "This description.",
+        parameters: &[],
+        action: Action::Get(&Json(openapi::description)),
+    },
+    Route {
+        path: METRICS,
+        summary: "All metrics, in Prometheus' text format.",
+        parameters: &[],
+        action: Action::Get(&Text {
+            content_type: exposition::CONTENT_TYPE,
+            text: answer::metrics,
+        }),
+    },
+];
+
+/// The paths, each once.
+pub(crate) fn paths() -> Vec<&'static str> {
+    let mut paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.dedup();
+    paths
+}
