@@ -8,8 +8,8 @@ use crate::{
         record::EventId,
         recorder::Recorder,
         views::{
-            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
-            ViewError,
+            self, ComponentsView, EndpointsView, HistoryQuery, HistoryView, PerformanceReport,
+            ProvidersView, RealTimeView, ViewError,
         },
         window::Window,
     },
@@ -59,6 +59,34 @@ impl PerformanceMonitor {
     /// A window longer than the retention, or of no length.
     pub fn report(&self, window: Window) -> Result<PerformanceReport, ViewError> {
         views::report(&self.shared().fresh(), window)
+    }
+
+    /// One figure over time.
+    ///
+    /// ```
+    /// use aimux_otel::{HistoryMetric, HistoryQuery, HistoryScope, PerformanceMonitor};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let monitor = PerformanceMonitor::builder().build()?;
+    /// let took = Duration::from_millis(850);
+    /// monitor.record_provider_request("cerebras", "llama3.1-70b", took, true, "", 0.0042);
+    /// monitor.collect();
+    /// let query = HistoryQuery::new(HistoryMetric::MaxResponseTimeMs)
+    ///     .scope(HistoryScope::Provider("cerebras".to_owned()))
+    ///     .window(Duration::from_secs(600))
+    ///     .step(Duration::from_secs(60));
+    /// let history = monitor.history(&query)?;
+    /// assert_eq!(history.points.last().and_then(|point| point.value), Some(850.0));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length; a step of none, or so short that there
+    /// would be more than 2,000; a metric that there is not in the scope; a provider, model,
+    /// endpoint or component that was neither configured nor ever seen.
+    pub fn history(&self, query: &HistoryQuery) -> Result<HistoryView, ViewError> {
+        views::history(&self.shared().fresh(), query)
     }
 
     /// The recent events that were kept, newest last.

@@ -65,9 +65,10 @@ pub use core::{
     record::EventId,
     views::{
         CacheCounts, ComponentPerformance, ComponentsView, Coverage, EndpointPerformance,
-        EndpointsSummary, EndpointsView, Failover, FirstTokenStats, MethodPerformance,
-        ModelPerformance, ParameterAverages, PerformanceReport, PerformanceStats,
-        ProviderPerformance, ProvidersSummary, ProvidersView, RealTimeView, ViewError,
+        EndpointsSummary, EndpointsView, Failover, FirstTokenStats, HistoryMetric, HistoryPoint,
+        HistoryQuery, HistoryScope, HistoryView, MethodPerformance, ModelPerformance,
+        ParameterAverages, PerformanceReport, PerformanceStats, ProviderPerformance,
+        ProvidersSummary, ProvidersView, RealTimeView, ViewError,
     },
     window::Window,
 };

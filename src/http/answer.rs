@@ -1,9 +1,9 @@
 //! What each route answers.
 
 use super::{
-    Surface,
+    Surface, over_time,
     problem::Problem,
-    query::{Asked, ENDPOINT, PROVIDER, WINDOW},
+    query::{Asked, ENDPOINT, PROVIDER, WINDOW, span_forms},
 };
 use crate::{
     core::{
@@ -77,8 +77,15 @@ pub(crate) fn no_view(error: &ViewError, known: impl FnOnce() -> Vec<String>) ->
         ViewError::UnknownProvider => PROVIDER.name,
         ViewError::UnknownEndpoint => ENDPOINT.name,
         ViewError::WindowTooLong { .. } | ViewError::WindowEmpty => {
-            return WINDOW.refused(detail).allowed(super::query::span_forms());
+            return WINDOW.refused(detail).allowed(span_forms());
         }
+        ViewError::StepEmpty | ViewError::StepTooFine { .. } => {
+            return over_time::STEP.refused(detail).allowed(span_forms());
+        }
+        ViewError::NotInScope { .. } => {
+            return over_time::METRIC.refused(detail).allowed(known());
+        }
+        ViewError::UnknownModel | ViewError::UnknownComponent => over_time::SCOPE.name,
     };
     Problem::new(StatusCode::NOT_FOUND, detail)
         .field(field)

@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod moment;
 mod openapi;
+mod over_time;
 mod problem;
 mod query;
 mod route;

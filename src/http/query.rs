@@ -26,7 +26,6 @@ pub(crate) enum Kind {
     /// Any text.
     Text,
     /// One of these.
-    #[allow(dead_code, reason = "no route has a choice yet")]
     OneOf(&'static [&'static str]),
     /// A point in time: Unix seconds or RFC 3339.
     #[allow(dead_code, reason = "no route takes a time yet")]
@@ -125,7 +124,6 @@ impl Asked {
     }
 
     /// The choice that was made.
-    #[allow(dead_code, reason = "no route has a choice yet")]
     pub(crate) fn one_of(&self, parameter: &Parameter) -> Option<&'static str> {
         match self.get(parameter)? {
             Value::OneOf(choice) => Some(choice),

@@ -1,7 +1,7 @@
 //! All routes, in the order in which they are documented.
 
 use super::{
-    answer, openapi,
+    answer, openapi, over_time,
     query::{ENDPOINT, PROVIDER, WINDOW},
     route::{Action, Json, Route, Text, View},
 };
@@ -41,6 +41,17 @@ pub(crate) static ROUTES: &[Route] = &[
         summary: "What each component and each of its operations did.",
         parameters: &[WINDOW],
         action: Action::Get(&View(answer::components)),
+    },
+    Route {
+        path: "/performance/history",
+        summary: "One figure over time, at any step.",
+        parameters: &[
+            over_time::METRIC,
+            over_time::SCOPE,
+            over_time::WINDOW,
+            over_time::STEP,
+        ],
+        action: Action::Get(&View(over_time::history)),
     },
     Route {
         path: "/performance/openapi.json",

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
-use crate::core::views::reading::{Reading, SeriesReading, label};
+use crate::core::views::reading::{Reading, SeriesReading, failed, label};
 use crate::core::views::stats::{ErrorBound, PerformanceStats, StatsBuilder};
 use crate::core::views::{Coverage, ViewError, average};
 use crate::core::window::Window;
@@ -219,9 +219,7 @@ impl OperationsBuilder {
     fn add_operations(&mut self, series: &SeriesReading<'_>) {
         let status = series.key.labels.get(names::HTTP_RESPONSE_STATUS_CODE);
         let error_type = series.error_type();
-        let code: Option<u16> = status.and_then(|status| status.parse().ok());
-        let failed = error_type.is_some() || code.is_some_and(|code| code >= 400);
-        self.operations.add(series, failed);
+        self.operations.add(series, failed(series.key));
         if let Some(status) = status {
             *self.status_codes.entry(status.to_owned()).or_default() += series.count();
         }

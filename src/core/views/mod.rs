@@ -2,6 +2,7 @@
 
 mod component;
 mod endpoint;
+mod history;
 mod provider;
 mod reading;
 mod report;
@@ -17,12 +18,16 @@ pub use component::{ComponentPerformance, ComponentsView};
 pub use endpoint::{
     EndpointPerformance, EndpointsSummary, EndpointsView, MethodPerformance, ParameterAverages,
 };
+pub use history::{HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView};
 pub use provider::{ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView};
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
 pub use stats::{FirstTokenStats, PerformanceStats};
 
 pub(crate) use component::components;
 pub(crate) use endpoint::endpoints;
+pub(crate) use history::history;
+#[cfg(feature = "server")]
+pub(crate) use history::known_scopes;
 pub(crate) use provider::providers;
 pub(crate) use report::{real_time, report};
 
@@ -70,6 +75,29 @@ pub enum ViewError {
     /// Neither configured nor ever seen.
     #[error("there is no endpoint of that path")]
     UnknownEndpoint,
+    /// Neither configured nor ever seen.
+    #[error("there is no model of that name at that provider")]
+    UnknownModel,
+    /// Never seen.
+    #[error("there is no component, or no operation of it, of that name")]
+    UnknownComponent,
+    /// There is no such figure there.
+    #[error("there is no {metric} of {scope}")]
+    NotInScope {
+        /// The metric asked for.
+        metric: &'static str,
+        /// Where it was asked for.
+        scope: String,
+    },
+    /// A step of no length.
+    #[error("a step has to be longer than zero")]
+    StepEmpty,
+    /// More points were asked for than are given at once.
+    #[error("there are more than 2000 steps in the window: a step of {least:?} would do")]
+    StepTooFine {
+        /// The shortest step that would do, in whole seconds.
+        least: Duration,
+    },
 }
 
 /// `part` of `whole` in percent; none of nothing.

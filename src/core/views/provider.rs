@@ -202,7 +202,8 @@ pub(super) fn of_reading(
     Ok((providers, summary))
 }
 
-fn provider_of(key: &SeriesKey) -> &str {
+/// The provider of a series, under either name of the attribute.
+pub(super) fn provider_of(key: &SeriesKey) -> &str {
     let labels = &key.labels;
     let name = labels.get(names::GEN_AI_PROVIDER_NAME);
     name.or_else(|| labels.get(names::GEN_AI_SYSTEM))

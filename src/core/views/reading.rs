@@ -58,15 +58,7 @@ impl<'a> Reading<'a> {
         wanted: impl Fn(&SeriesKey) -> bool,
     ) -> Result<Self, ViewError> {
         let history = &snapshot.history;
-        let slots = match window {
-            Window::SinceStart => None,
-            Window::Last(Duration::ZERO) => return Err(ViewError::WindowEmpty),
-            Window::Last(asked) if asked > history.retention => {
-                let retention = history.retention;
-                return Err(ViewError::WindowTooLong { asked, retention });
-            }
-            Window::Last(asked) => Some(history.last(asked)),
-        };
+        let slots = slots_of(history, window)?;
         let (start, end) = match slots {
             None => (snapshot.started, snapshot.collected_at),
             Some(slots) => {
@@ -100,17 +92,7 @@ impl<'a> Reading<'a> {
 
     /// The fields that each answer begins with.
     pub(crate) fn coverage(&self, error: ErrorBound) -> Coverage {
-        let collected_at = self.snapshot.collected_at.as_unix_seconds();
-        let owned = |(metric, scope): (&&str, &&str)| (metric.to_string(), scope.to_string());
-        Coverage {
-            timestamp: collected_at as u64,
-            collected_at,
-            window_start: self.start.as_unix_seconds(),
-            window_end: self.end.as_unix_seconds(),
-            window_seconds: self.seconds(),
-            quantile_error_percent: error.percent(),
-            source: self.sources.iter().map(owned).collect(),
-        }
+        coverage(self.snapshot, (self.start, self.end), &self.sources, error)
     }
 
     /// The time covered, in seconds.
@@ -131,8 +113,6 @@ impl<'a> Reading<'a> {
             if self.sources.get(&*key.metric) != Some(&&*key.scope) || !wanted(key) {
                 continue;
             }
-            let name = (Arc::clone(&key.scope), Arc::clone(&key.metric));
-            let unit = totals.metrics.get(&name).map_or("s", |info| &*info.unit);
             *position = Some(self.series.len());
             self.series.push(SeriesReading {
                 key,
@@ -140,7 +120,7 @@ impl<'a> Reading<'a> {
                 last_minute: 0,
                 health: 0,
                 last_active: total.last_active(),
-                unit_ms: unit_ms(unit),
+                unit_ms: unit_ms(totals, key),
             });
         }
         positions
@@ -193,8 +173,7 @@ impl SeriesReading<'_> {
 
     /// The error, if it was one.
     pub(crate) fn error_type(&self) -> Option<&'static str> {
-        let text = self.key.labels.get(names::ERROR_TYPE)?;
-        (!text.is_empty()).then(|| crate::core::error_type::canonical(text))
+        error_type(self.key)
     }
 
     /// How many values in the window.
@@ -208,14 +187,63 @@ impl SeriesReading<'_> {
     }
 }
 
+/// The fields that each answer begins with, of one that covers the time from `start` to `end`.
+pub(crate) fn coverage(
+    snapshot: &Snapshot,
+    (start, end): (Timestamp, Timestamp),
+    sources: &BTreeMap<&str, &str>,
+    error: ErrorBound,
+) -> Coverage {
+    let collected_at = snapshot.collected_at.as_unix_seconds();
+    let owned = |(metric, scope): (&&str, &&str)| (metric.to_string(), scope.to_string());
+    Coverage {
+        timestamp: collected_at as u64,
+        collected_at,
+        window_start: start.as_unix_seconds(),
+        window_end: end.as_unix_seconds(),
+        window_seconds: end.since(start).as_secs_f64(),
+        quantile_error_percent: error.percent(),
+        source: sources.iter().map(owned).collect(),
+    }
+}
+
 /// A label, `_OTHER` where there is none.
 pub(crate) fn label<'k>(key: &'k SeriesKey, name: &str) -> &'k str {
     key.labels.get(name).unwrap_or(names::OTHER)
 }
 
+/// The error that all samples of a series ended with, if they did.
+pub(crate) fn error_type(key: &SeriesKey) -> Option<&'static str> {
+    let text = key.labels.get(names::ERROR_TYPE)?;
+    (!text.is_empty()).then(|| crate::core::error_type::canonical(text))
+}
+
+/// Whether all samples of a series failed: by an error, or by a status of 400 or more.
+pub(crate) fn failed(key: &SeriesKey) -> bool {
+    let status = key.labels.get(names::HTTP_RESPONSE_STATUS_CODE);
+    let status: Option<u16> = status.and_then(|status| status.parse().ok());
+    error_type(key).is_some() || status.is_some_and(|status| status >= 400)
+}
+
+/// The slots that `window` is about; `None` for all since the start.
+pub(crate) fn slots_of(
+    history: &History,
+    window: Window,
+) -> Result<Option<&[Arc<Slot>]>, ViewError> {
+    match window {
+        Window::SinceStart => Ok(None),
+        Window::Last(Duration::ZERO) => Err(ViewError::WindowEmpty),
+        Window::Last(asked) if asked > history.retention => {
+            let retention = history.retention;
+            Err(ViewError::WindowTooLong { asked, retention })
+        }
+        Window::Last(asked) => Ok(Some(history.last(asked))),
+    }
+}
+
 /// Which scope to use for each of `metrics`. Decided on all since the start, so that it does not
 /// change from one window to the next.
-fn sources<'a>(snapshot: &'a Snapshot, metrics: &[&str]) -> BTreeMap<&'a str, &'a str> {
+pub(crate) fn sources<'a>(snapshot: &'a Snapshot, metrics: &[&str]) -> BTreeMap<&'a str, &'a str> {
     let preferred = &snapshot.configured.preferred_scopes;
     let rank = |scope: &'a str| {
         let position = preferred.iter().position(|preferred| &**preferred == scope);
@@ -235,9 +263,10 @@ fn sources<'a>(snapshot: &'a Snapshot, metrics: &[&str]) -> BTreeMap<&'a str, &'
     sources
 }
 
-/// Milliseconds of one of `unit`; the conventions say seconds.
-fn unit_ms(unit: &str) -> f64 {
-    match unit {
+/// Milliseconds of one unit of the series, if it is a duration; the conventions say seconds.
+pub(crate) fn unit_ms(totals: &Totals, key: &SeriesKey) -> f64 {
+    let name = (Arc::clone(&key.scope), Arc::clone(&key.metric));
+    match totals.metrics.get(&name).map_or("s", |info| &*info.unit) {
         "ms" => 1.0,
         "us" => 1e-3,
         "ns" => 1e-6,

@@ -70,6 +70,11 @@ impl ErrorBound {
         self.0 = self.0.into_iter().chain(other.0).reduce(f64::max);
     }
 
+    /// That of one more percentile, in percent.
+    pub(crate) fn include_percent(&mut self, percent: f64) {
+        self.include(Self(Some(percent)));
+    }
+
     /// None without percentiles, or without a bound.
     pub(crate) fn percent(self) -> Option<f64> {
         self.0.filter(|percent| percent.is_finite())
@@ -117,7 +122,7 @@ impl Durations {
     /// A percentile, whose error goes to `error`.
     fn quantile_ms(&self, q: f64, error: &mut ErrorBound) -> Option<f64> {
         let (value, percent) = self.aggregate.as_ref()?.quantile(q)?;
-        error.include(ErrorBound(Some(percent)));
+        error.include_percent(percent);
         Some(value * self.unit_ms)
     }
 
