@@ -24,12 +24,13 @@ use std::{
     time::Duration,
 };
 
-const ROUTES: [&str; 7] = [
+const ROUTES: [&str; 8] = [
     "/performance",
     "/performance/real-time",
     "/performance/providers",
     "/performance/endpoints",
     "/performance/components",
+    "/performance/history",
     "/performance/openapi.json",
     "/metrics",
 ];
