@@ -216,10 +216,47 @@ impl MonitorBuilder {
 
     /// Asks for `Authorization: Bearer <token>` on every route, `/metrics` included, on the
     /// monitor's own listener and on a merged router. Without a token, who reaches the listener
-    /// may read.
+    /// may read. It does not allow changes: see [`admin_token`](Self::admin_token).
     #[cfg(feature = "server")]
     pub fn read_token(mut self, token: impl Into<String>) -> Self {
-        self.access.token = Some(crate::http::Token::new(token));
+        self.access.read = Some(crate::http::Token::new(token));
+        self
+    }
+
+    /// Allows changes, such as `POST /performance/config`, to who sends `Authorization: Bearer
+    /// <token>`. It also reads what a [`read_token`](Self::read_token) guards, and has to be
+    /// another.
+    ///
+    /// Without one nothing can be changed over HTTP, but on the monitor's own listener, if that is
+    /// on loopback and no token was set at all: there, every program on the machine can. Tokens
+    /// are compared in a time that does not tell where they differ, and are never shown.
+    ///
+    /// ```
+    /// use aimux_otel::PerformanceMonitor;
+    ///
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let monitor = PerformanceMonitor::builder()
+    ///     .read_token("to-look")
+    ///     .admin_token("to-change")
+    ///     .build()?;
+    /// # drop(monitor); Ok(()) }
+    /// ```
+    #[cfg(feature = "server")]
+    pub fn admin_token(mut self, token: impl Into<String>) -> Self {
+        self.access.admin = Some(crate::http::Token::new(token));
+        self
+    }
+
+    /// Origins of web pages, such as `https://status.internal`, that may change something, beside
+    /// the monitor's own: for a page that reaches the monitor through a proxy under another name.
+    /// Such a page needs the token all the same, and no CORS headers are sent to it.
+    #[cfg(feature = "server")]
+    pub fn allowed_origins<O: Into<String>>(
+        mut self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Self {
+        let origins = origins.into_iter().map(Into::into);
+        self.access.allowed_origins.extend(origins);
         self
     }
 

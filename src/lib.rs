@@ -59,6 +59,7 @@ pub use core::{
         rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity},
         view::{AlertDetail, AlertState, SystemHealth},
     },
+    configuration::{AlertThreshold, Configuration, ConfiguredEvents, ConfiguredLimits},
     events::PerformanceEvent,
     guards::{Attempt, Operation},
     memory::MemoryMetrics,

@@ -1,6 +1,9 @@
 //! Stopping and starting a monitor, and what can be changed while it runs.
 
-use crate::{PerformanceMonitor, error::SettingsError, event_type::EventFilter};
+use crate::{
+    PerformanceMonitor, core::configuration::Configuration, error::SettingsError,
+    event_type::EventFilter,
+};
 use std::time::Duration;
 
 /// How long a change waits for the collection that shows it.
@@ -174,5 +177,22 @@ impl PerformanceMonitor {
     #[must_use]
     pub fn event_filter(&self) -> EventFilter {
         self.shared().settings.get().event_filter
+    }
+
+    /// All that is in force: what `/performance/config` tells.
+    ///
+    /// ```
+    /// use aimux_otel::PerformanceMonitor;
+    ///
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let configuration = PerformanceMonitor::builder().build()?.configuration();
+    /// assert!(configuration.monitoring_active);
+    /// assert_eq!(configuration.collection_interval_seconds, 5.0);
+    /// assert_eq!(configuration.limits.providers, 32);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        self.shared().configuration()
     }
 }

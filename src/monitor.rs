@@ -225,14 +225,14 @@ impl PerformanceMonitor {
     /// They answer on your listener, and on your runtime's blocking threads: never on an async
     /// worker, and no more than two at a time. Whoever reaches your listener can read them, unless
     /// you set a [`read_token`](MonitorBuilder::read_token); the `Host` header is checked against
-    /// [`allowed_hosts`](MonitorBuilder::allowed_hosts), if you set any. Like every merge of
-    /// routers, it panics if your app has one of these paths already: nest it then.
+    /// [`allowed_hosts`](MonitorBuilder::allowed_hosts), if you set any. Changes need an
+    /// [`admin_token`](MonitorBuilder::admin_token) here, and for how long their body may take is
+    /// your server's to bound. Like every merge of routers, it panics if your app has one of these paths already: nest it then.
     ///
     /// Once the monitor is shut down, the routes go on answering with what was measured last.
     #[cfg(feature = "server")]
     pub fn router(&self) -> axum::Router {
-        let surface = &self.inner.surface;
-        http::router(surface, surface.merged_hosts(), http::Place::Merged)
+        http::router(&self.inner.surface, http::Place::Merged)
     }
 
     /// Stops: takes the last sample, sends what is to be sent, and ends the monitor's threads.
@@ -466,8 +466,8 @@ fn serve(
     stopped: tokio::sync::oneshot::Receiver<()>,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
     let serving = listener.and_then(|listener| {
-        let hosts = surface.own_hosts(listener.local_addr().ok()?);
-        Some((listener, http::router(surface, hosts, http::Place::Own)))
+        let place = http::Place::Own(listener.local_addr().ok()?);
+        Some((listener, http::router(surface, place)))
     });
     let stopped = async move { drop(stopped.await) };
     async move {

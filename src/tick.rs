@@ -9,6 +9,7 @@ use crate::{
             change::{AlertChange, AlertSink},
             view::{AlertDetail, Alerts},
         },
+        configuration::Configuration,
         events::{PerformanceEvent, RecentEvents},
         labels::LabelTable,
         measurement::Measurement,
@@ -255,6 +256,11 @@ impl Shared {
         self.counter.apply_filter(&self.settings);
         self.counter.ask();
         Ok(())
+    }
+
+    /// All that is in force.
+    pub(crate) fn configuration(&self) -> Configuration {
+        Configuration::new(self.is_active(), &self.settings.get(), &self.config)
     }
 
     /// Takes measurements on again; whether it can.

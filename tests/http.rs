@@ -24,13 +24,14 @@ use std::{
     time::Duration,
 };
 
-const ROUTES: [&str; 8] = [
+const ROUTES: &[&str] = &[
     "/performance",
     "/performance/real-time",
     "/performance/providers",
     "/performance/endpoints",
     "/performance/components",
     "/performance/history",
+    "/performance/config",
     "/performance/openapi.json",
     "/metrics",
 ];
@@ -339,6 +340,10 @@ async fn every_answer_says_how_it_is_to_be_taken() {
         let headers = answer.headers().clone();
         assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{route}");
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(headers["cross-origin-resource-policy"], "same-origin");
+        let policy = "default-src 'none'; frame-ancestors 'none'";
+        assert_eq!(headers[header::CONTENT_SECURITY_POLICY], policy);
         assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
         let text = answer.text().await.unwrap();
         assert!(!text.is_empty());
@@ -471,13 +476,20 @@ async fn what_is_not_there_is_not_found() {
 async fn other_methods_are_not_allowed() {
     let (_monitor, base) = serving(builder());
     for route in ROUTES {
+        let allowed = match *route {
+            "/performance/config" => vec!["GET", "HEAD", "POST"],
+            _ => vec!["GET", "HEAD"],
+        };
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"] {
+            if allowed.contains(&method) {
+                continue;
+            }
             let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
             let request = Client::new().request(method, format!("{base}{route}"));
             let answer = request.body("{}").send().await.unwrap();
-            assert_eq!(answer.headers()[header::ALLOW], "GET,HEAD");
+            assert_eq!(answer.headers()[header::ALLOW], allowed.join(","));
             let problem = problem(answer, 405).await;
-            assert_eq!(problem["allowed"], serde_json::json!(["GET", "HEAD"]));
+            assert_eq!(problem["allowed"], serde_json::json!(allowed));
         }
     }
 }
@@ -847,7 +859,7 @@ fn a_runtime_without_timers_or_sockets_is_enough() {
         .unwrap();
     runtime.block_on(async {
         for route in ROUTES {
-            let request = axum::http::Request::get(route).body(axum::body::Body::empty());
+            let request = axum::http::Request::get(*route).body(axum::body::Body::empty());
             let answer = tower::ServiceExt::oneshot(app.clone(), request.unwrap()).await;
             assert_eq!(answer.unwrap().status(), StatusCode::OK, "{route}");
         }

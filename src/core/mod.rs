@@ -3,6 +3,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod classic;
+pub(crate) mod configuration;
 pub(crate) mod error_type;
 pub(crate) mod events;
 pub(crate) mod guards;
@@ -22,6 +23,7 @@ pub(crate) mod series;
 pub(crate) mod settings;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
+pub(crate) mod span;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod totals;

@@ -79,7 +79,10 @@ impl Settings {
     }
 
     /// Removes the rule of that id; whether there was one.
-    #[allow(dead_code, reason = "the configuration route comes next")]
+    #[cfg_attr(
+        not(feature = "server"),
+        allow(dead_code, reason = "a change over HTTP does")
+    )]
     pub(crate) fn remove_rule(&mut self, id: &str) -> bool {
         let before = self.rules.len();
         self.rules.retain(|rule| rule.id() != id);

@@ -1,6 +1,11 @@
-//! Who may read: the read token, and the names under which the monitor may be addressed.
+//! Who may read, and who may change: the tokens, and the names under which the monitor may be
+//! addressed.
 
-use super::problem::Problem;
+use super::{
+    Place,
+    origin::{self, Origin},
+    problem::Problem,
+};
 use crate::error::BuildError;
 use axum::http::{
     HeaderMap, StatusCode, Uri,
@@ -9,33 +14,52 @@ use axum::http::{
 };
 use std::{hint::black_box, net::SocketAddr, sync::Arc};
 
-/// Who may read, as it was set.
+/// Who may read and change, as it was set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
-    pub(crate) token: Option<Token>,
+    pub(crate) read: Option<Token>,
+    pub(crate) admin: Option<Token>,
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
 }
 
 impl Access {
     /// Whether the settings can be used.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
-        if self.token.as_ref().is_some_and(|token| !token.is_fit()) {
-            return Err(BuildError::Setting {
-                setting: "read_token",
-                found: "not shown here".to_owned(),
-                allowed: "visible ASCII characters, at least one".to_owned(),
-            });
+        let refused = |setting, found: String, allowed: &str| {
+            Err(BuildError::Setting {
+                setting,
+                found,
+                allowed: allowed.to_owned(),
+            })
+        };
+        let hidden = || "not shown here".to_owned();
+        for (setting, token) in [("read_token", &self.read), ("admin_token", &self.admin)] {
+            if token.as_ref().is_some_and(|token| !token.is_fit()) {
+                return refused(setting, hidden(), "visible ASCII characters, at least one");
+            }
         }
-        match self.allowed_hosts.iter().find(|h| Name::read(h).is_none()) {
-            None => Ok(()),
-            Some(host) => Err(BuildError::Setting {
-                setting: "allowed_hosts",
-                found: format!("{host:?}"),
-                allowed:
-                    "a name or an address, with or without a port, such as monitor.internal:9464"
-                        .to_owned(),
-            }),
+        if let (Some(read), Some(admin)) = (&self.read, &self.admin)
+            && admin.is(read.0.as_bytes())
+        {
+            return refused("admin_token", hidden(), "another than the read token");
         }
+        if let Some(host) = self.allowed_hosts.iter().find(|h| Name::read(h).is_none()) {
+            return refused(
+                "allowed_hosts",
+                format!("{host:?}"),
+                "a name or an address, with or without a port, such as monitor.internal:9464",
+            );
+        }
+        let origins = self.allowed_origins.iter();
+        if let Some(origin) = origins.clone().find(|o| Origin::read(o).is_none()) {
+            return refused(
+                "allowed_origins",
+                format!("{origin:?}"),
+                "a scheme, a name and perhaps a port, such as https://status.internal",
+            );
+        }
+        Ok(())
     }
 }
 
@@ -70,13 +94,13 @@ impl std::fmt::Debug for Token {
 
 /// A name to be addressed by. Without a port it stands for all ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Name {
-    host: String,
-    port: Option<u16>,
+pub(super) struct Name {
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
 }
 
 impl Name {
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         // An authority may begin with a user, which no Host header has.
         let authority: Authority = text.parse().ok().filter(|_| !text.contains('@'))?;
         let host = authority.host().to_ascii_lowercase();
@@ -120,8 +144,16 @@ impl Hosts {
         Self(None)
     }
 
+    /// The names at `place`.
+    pub(crate) fn at(place: Place, access: &Access) -> Self {
+        match place {
+            Place::Own(address) => Self::own(access, address),
+            Place::Merged => Self::merged(access),
+        }
+    }
+
     /// On the host's listener, whose address is not known here: the configured names, if any.
-    pub(crate) fn merged(access: &Access) -> Self {
+    fn merged(access: &Access) -> Self {
         let names = access.allowed_hosts.iter();
         let names: Vec<Name> = names.filter_map(|name| Name::read(name)).collect();
         Self((!names.is_empty()).then_some(names))
@@ -129,7 +161,7 @@ impl Hosts {
 
     /// On our own listener at `address`: if that is loopback, its names too, with any port. A page
     /// that was rebound to us carries its own name, whatever the port; and a tunnel may have another.
-    pub(crate) fn own(access: &Access, address: SocketAddr) -> Self {
+    fn own(access: &Access, address: SocketAddr) -> Self {
         let configured = Self::merged(access);
         if !address.ip().is_loopback() {
             return configured;
@@ -156,10 +188,7 @@ impl Hosts {
             let names = names.iter().map(Name::to_string);
             Err(Problem::new(status, detail).field("Host").allowed(names))
         };
-        let in_uri = uri.authority().map(|authority| authority.as_str());
-        let in_headers = headers.get_all(HOST).iter();
-        let in_headers = in_headers.map(|value| value.to_str().unwrap_or_default());
-        let given: Vec<&str> = in_uri.into_iter().chain(in_headers).collect();
+        let given: Vec<&str> = given(uri, headers).collect();
         if given.is_empty() || headers.get_all(HOST).iter().count() > 1 {
             return refused(
                 StatusCode::BAD_REQUEST,
@@ -181,52 +210,134 @@ impl Hosts {
     }
 }
 
+/// The names by which a request addresses us.
+fn given<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> impl Iterator<Item = &'r str> {
+    let in_uri = uri.authority().map(|authority| authority.as_str());
+    let in_headers = headers.get_all(HOST).iter();
+    let in_headers = in_headers.map(|value| value.to_str().unwrap_or_default());
+    in_uri.into_iter().chain(in_headers)
+}
+
 /// Admits requests.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    token: Option<Token>,
+    read: Option<Token>,
+    admin: Option<Token>,
     hosts: Hosts,
+    origins: Vec<Origin>,
+    /// Whoever reaches us may change something: on our own loopback listener, without any token.
+    open: bool,
 }
 
 impl Guard {
-    pub(crate) const fn new(token: Option<Token>, hosts: Hosts) -> Self {
-        Self { token, hosts }
+    pub(crate) fn new(access: &Access, hosts: Hosts, place: Place) -> Self {
+        let own = matches!(place, Place::Own(address) if address.ip().is_loopback());
+        let origins = access.allowed_origins.iter();
+        Self {
+            read: access.read.clone(),
+            admin: access.admin.clone(),
+            hosts,
+            origins: origins.filter_map(|origin| Origin::read(origin)).collect(),
+            open: own && access.read.is_none() && access.admin.is_none(),
+        }
     }
 
-    /// Whether a request is admitted.
+    /// Whether a request is admitted at all.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         self.hosts.check(uri, headers)?;
-        let Some(token) = &self.token else {
+        if self.read.is_none() {
             return Ok(());
+        }
+        let given = bearer(headers).map_err(|wrong| wrong.problem("A read token is needed."))?;
+        // Both are compared, so that the time does not tell which of them it was not.
+        let (reads, changes) = (is(&self.read, given), is(&self.admin, given));
+        if reads | changes {
+            Ok(())
+        } else {
+            Err(NoToken::Wrong.problem(""))
+        }
+    }
+
+    /// Whether a request that is admitted may change something.
+    pub(crate) fn check_change(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        let host = given(uri, headers).next().and_then(Name::read);
+        origin::check(host.as_ref(), &self.origins, headers)?;
+        if self.open {
+            return Ok(());
+        }
+        let forbidden = |detail: &str| {
+            Problem::new(StatusCode::FORBIDDEN, detail)
+                .field("Authorization")
+                .allowed([ADMIN])
         };
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        match (given.next(), given.next()) {
-            (None, _) => Err(unauthorised(
-                "A read token is needed.",
-                r#"Bearer realm="aimux-otel""#,
+        if self.admin.is_none() {
+            return Err(forbidden(
+                "To change anything here takes an admin token, and the monitor was given none: \
+                 give it one with `admin_token` when it is built.",
+            ));
+        }
+        let given = bearer(headers).map_err(|wrong| wrong.problem("An admin token is needed."))?;
+        let (reads, changes) = (is(&self.read, given), is(&self.admin, given));
+        match (changes, reads) {
+            (true, _) => Ok(()),
+            (false, true) => Err(forbidden(
+                "The read token changes nothing: the admin token is needed.",
+            )
+            .header(
+                WWW_AUTHENTICATE,
+                r#"Bearer realm="aimux-otel", error="insufficient_scope""#,
             )),
-            (Some(only), None) if bearer(only.as_bytes()).is_some_and(|g| token.is(g)) => Ok(()),
-            _ => Err(unauthorised(
-                "This is not the read token.",
-                r#"Bearer realm="aimux-otel", error="invalid_token""#,
-            )),
+            (false, false) => Err(NoToken::Wrong.problem("")),
         }
     }
 }
 
+const ADMIN: &str = "Bearer <admin token>";
+
+/// Whether `token` is the one `given`.
+fn is(token: &Option<Token>, given: &[u8]) -> bool {
+    token.as_ref().is_some_and(|token| token.is(given))
+}
+
+/// Why no token is as good as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoToken {
+    Missing,
+    Wrong,
+}
+
+impl NoToken {
+    fn problem(self, needed: &str) -> Problem {
+        let (detail, challenge) = match self {
+            Self::Missing => (needed, r#"Bearer realm="aimux-otel""#),
+            Self::Wrong => (
+                "This is not the token.",
+                r#"Bearer realm="aimux-otel", error="invalid_token""#,
+            ),
+        };
+        Problem::new(StatusCode::UNAUTHORIZED, detail)
+            .field("Authorization")
+            .allowed(["Bearer <token>"])
+            .header(WWW_AUTHENTICATE, challenge)
+    }
+}
+
+/// The token of a request.
+fn bearer(headers: &HeaderMap) -> Result<&[u8], NoToken> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Err(NoToken::Missing),
+        (Some(only), None) => after_scheme(only.as_bytes()).ok_or(NoToken::Wrong),
+        (Some(_), Some(_)) => Err(NoToken::Wrong),
+    }
+}
+
 /// What follows the scheme, if it is the right one.
-fn bearer(header: &[u8]) -> Option<&[u8]> {
+fn after_scheme(header: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = header.split_at_checked(6)?;
     let given = rest.trim_ascii_start();
     let separated = given.len() < rest.len();
     (separated && scheme.eq_ignore_ascii_case(b"bearer")).then_some(given.trim_ascii_end())
-}
-
-fn unauthorised(detail: &str, challenge: &'static str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, detail)
-        .field("Authorization")
-        .allowed(["Bearer <token>"])
-        .header(WWW_AUTHENTICATE, challenge)
 }
 
 #[cfg(test)]
@@ -328,7 +439,11 @@ mod tests {
 
     #[test]
     fn the_token_is_compared_whole() {
-        let guard = Guard::new(Some(Token::new("s3cret")), Hosts::any());
+        let access = Access {
+            read: Some(Token::new("s3cret")),
+            ..Access::default()
+        };
+        let guard = Guard::new(&access, Hosts::any(), Place::Merged);
         let admits = |value: &str| {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
             guard.check(&Uri::default(), &headers).is_ok()
@@ -356,7 +471,7 @@ mod tests {
     #[test]
     fn the_token_is_never_shown() {
         let access = Access {
-            token: Some(Token::new("s3cret token")),
+            read: Some(Token::new("s3cret token")),
             ..Access::default()
         };
         let error = access.check().unwrap_err();

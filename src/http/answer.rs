@@ -3,11 +3,12 @@
 use super::{
     Surface, over_time,
     problem::Problem,
-    query::{Asked, ENDPOINT, PROVIDER, WINDOW, span_forms},
+    query::{Asked, ENDPOINT, PROVIDER, WINDOW},
 };
 use crate::{
     core::{
         snapshot::Snapshot,
+        span,
         views::{
             self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
             ViewError,
@@ -77,10 +78,10 @@ pub(crate) fn no_view(error: &ViewError, known: impl FnOnce() -> Vec<String>) ->
         ViewError::UnknownProvider => PROVIDER.name,
         ViewError::UnknownEndpoint => ENDPOINT.name,
         ViewError::WindowTooLong { .. } | ViewError::WindowEmpty => {
-            return WINDOW.refused(detail).allowed(span_forms());
+            return WINDOW.refused(detail).allowed(span::forms());
         }
         ViewError::StepEmpty | ViewError::StepTooFine { .. } => {
-            return over_time::STEP.refused(detail).allowed(span_forms());
+            return over_time::STEP.refused(detail).allowed(span::forms());
         }
         ViewError::NotInScope { .. } => {
             return over_time::METRIC.refused(detail).allowed(known());

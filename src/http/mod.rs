@@ -2,8 +2,11 @@
 
 mod access;
 mod answer;
+mod body;
+mod config;
 mod moment;
 mod openapi;
+mod origin;
 mod over_time;
 mod problem;
 mod query;
@@ -13,39 +16,67 @@ mod seats;
 mod server;
 mod stall;
 
-pub(crate) use access::{Access, Hosts, Token};
+pub(crate) use access::{Access, Token};
 pub(crate) use server::{Bounds, serve};
 
 use crate::tick::Shared;
-use access::Guard;
+use access::{Guard, Hosts};
 use answer::not_rendered;
 use axum::{
-    Router,
+    Extension, Router,
+    body::Body,
     extract::State,
-    http::{HeaderValue, Request, StatusCode, Uri, header},
+    http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
 use problem::Problem;
 use query::Asked;
-use route::{Action, Route, Tells};
+use route::{Action, Changes, Route, Tells};
 use routes::{METRICS, ROUTES, paths};
 use seats::{Refused, Seats};
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// Answers that are computed at the same time.
 pub(crate) const AT_ONCE: usize = 2;
 /// Requests that wait for their turn or have it; what comes beyond is refused.
 const PLACES: usize = 64;
 
+/// What every answer says of how it is to be taken: anew each time, as what it is said to be, as no
+/// page, and by nobody else's page.
+const MARKS: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
+
 /// Whose listener the routes are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The monitor's own: there is nothing but these routes.
-    Own,
+    /// The monitor's own, at this address: there is nothing but these routes.
+    Own(SocketAddr),
     /// The host's: what is not below our paths is the host's to answer.
     Merged,
+}
+
+impl Place {
+    /// How long the body of a request may take. On the host's listener that is the host's affair:
+    /// its runtime may have no timer.
+    const fn patience(self) -> Option<Duration> {
+        match self {
+            Self::Own(_) => Some(Duration::from_secs(10)),
+            Self::Merged => None,
+        }
+    }
 }
 
 /// What all requests share, on whichever listener they come.
@@ -70,16 +101,6 @@ impl Surface {
         })
     }
 
-    /// Who may read what comes to the host's listener.
-    pub(crate) fn merged_hosts(&self) -> Hosts {
-        Hosts::merged(&self.access)
-    }
-
-    /// Who may read what comes to the monitor's own listener.
-    pub(crate) fn own_hosts(&self, listener: std::net::SocketAddr) -> Hosts {
-        Hosts::own(&self.access, listener)
-    }
-
     async fn tell(
         self: Arc<Self>,
         route: &'static Route,
@@ -91,9 +112,42 @@ impl Surface {
             Ok(asked) => asked,
             Err(problem) => return problem.into_response(),
         };
+        self.run(move |surface| tells.tell(surface, &asked)).await
+    }
+
+    async fn change(
+        self: Arc<Self>,
+        route: &'static Route,
+        changes: &'static dyn Changes,
+        guard: Arc<Guard>,
+        place: Place,
+        request: Request<Body>,
+    ) -> Response {
+        let (parts, body) = request.into_parts();
+        let asked = || {
+            guard.check_change(&parts.uri, &parts.headers)?;
+            body::check_type(&parts.headers)?;
+            Asked::parse(&parts.uri, route.parameters, Duration::ZERO)
+        };
+        if let Err(problem) = asked() {
+            return problem.into_response();
+        }
+        match body::read(body, place.patience()).await {
+            Ok(body) => {
+                self.run(move |surface| changes.change(surface, &body))
+                    .await
+            }
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    /// Answers by `work` when it is its turn.
+    async fn run(
+        self: Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<Response, Problem> + Send + 'static,
+    ) -> Response {
         let surface = Arc::clone(&self);
-        let told = self.seats.run(move || tells.tell(&surface, &asked)).await;
-        match told {
+        match self.seats.run(move || work(&surface)).await {
             Ok(answer) => answer.into_response(),
             Err(refused) => refusal(&refused).into_response(),
         }
@@ -101,34 +155,34 @@ impl Surface {
 }
 
 /// The routes of `surface`, as they are at `place`.
-pub(crate) fn router(surface: &Arc<Surface>, hosts: Hosts, place: Place) -> Router {
-    let token = &surface.access.token;
+pub(crate) fn router(surface: &Arc<Surface>, place: Place) -> Router {
+    let access = &surface.access;
     let guarded = |router: Router<Arc<Surface>>, hosts: Hosts| {
-        let guard = Arc::new(Guard::new(token.clone(), hosts));
+        let guard = Arc::new(Guard::new(access, hosts, place));
         router.layer(middleware::from_fn_with_state(guard, pass))
     };
     let mut performance = Router::new();
     let mut metrics = Router::new();
     for path in paths() {
         if path == METRICS {
-            metrics = metrics.route(path, answers(path));
+            metrics = metrics.route(path, answers(path, place));
         } else {
-            performance = performance.route(path, answers(path));
+            performance = performance.route(path, answers(path, place));
         }
     }
     performance = performance.route("/performance/{*unknown}", any(not_found));
-    if place == Place::Own {
+    if place != Place::Merged {
         performance = performance.fallback(not_found);
     }
     // A scraper addresses its target however it was discovered, and is no browser: Prometheus may
     // use any name.
-    guarded(performance, hosts)
+    guarded(performance, Hosts::at(place, access))
         .merge(guarded(metrics, Hosts::any()))
         .with_state(Arc::clone(surface))
 }
 
 /// What answers at `path`: whatever is in the table, and a problem for any other method.
-fn answers(path: &'static str) -> MethodRouter<Arc<Surface>> {
+fn answers(path: &'static str, place: Place) -> MethodRouter<Arc<Surface>> {
     let here = || ROUTES.iter().filter(move |route| route.path == path);
     let mut router = MethodRouter::new();
     for route in here() {
@@ -138,6 +192,13 @@ fn answers(path: &'static str) -> MethodRouter<Arc<Surface>> {
                     surface.tell(route, tells, uri)
                 })
             }
+            Action::Post(changes) => router.post(
+                move |State(surface): State<Arc<Surface>>,
+                      Extension(guard): Extension<Arc<Guard>>,
+                      request: Request<Body>| {
+                    surface.change(route, changes, guard, place, request)
+                },
+            ),
         };
     }
     let methods: Vec<&str> = here().flat_map(Route::methods).copied().collect();
@@ -150,21 +211,18 @@ fn answers(path: &'static str) -> MethodRouter<Arc<Surface>> {
 }
 
 /// Lets through whom the guard admits, and marks every answer.
-async fn pass(
-    State(guard): State<Arc<Guard>>,
-    request: Request<axum::body::Body>,
-    next: Next,
-) -> Response {
+async fn pass(State(guard): State<Arc<Guard>>, mut request: Request<Body>, next: Next) -> Response {
     let mut response = match guard.check(request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(guard);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    for (name, value) in MARKS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 

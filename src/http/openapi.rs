@@ -4,10 +4,11 @@
 use super::{
     Surface,
     problem::{self, Problem},
-    query::{Asked, Kind, Parameter, SPAN_PATTERN},
-    route::{Action, Route},
+    query::{Asked, Kind, Parameter},
+    route::{Action, JSON, Route},
     routes::{ROUTES, paths},
 };
+use crate::core::span;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
@@ -18,25 +19,61 @@ pub(crate) fn description(_: &Surface, _: &Asked) -> Result<&'static Map<String,
     Ok(DESCRIPTION.get_or_init(describe))
 }
 
-/// What any read may be answered with instead, beside its own.
-const PROBLEMS: [(&str, &str); 6] = [
-    ("400", "What was asked for cannot be understood."),
+/// What a request may be answered with instead, and what for.
+const PROBLEMS: [(&str, Of, &str); 11] = [
+    (
+        "400",
+        Of::All,
+        "What was sent or asked for cannot be understood.",
+    ),
     (
         "401",
+        Of::All,
         "A token is needed, and this is none, or not the right one.",
     ),
     (
         "403",
+        Of::All,
         "It may not be asked by this name, or from there, or with this token.",
     ),
-    ("405", "This path does not answer to this method."),
-    ("500", "The answer could not be rendered."),
+    ("404", Of::Named, "What was asked about is not known."),
+    ("405", Of::All, "This path does not answer to this method."),
+    ("408", Of::Changes, "The body did not come in time."),
+    ("409", Of::Changes, "The monitor was shut down."),
+    ("413", Of::Changes, "The body is too long."),
+    ("415", Of::Changes, "The body is not said to be JSON."),
     (
-        "503",
-        "Too much is being asked at once, or there is no runtime to answer on.",
+        "422",
+        Of::Changes,
+        "The body is JSON, but not a change that can be made. Nothing was changed.",
+    ),
+    (
+        "5XX",
+        Of::All,
+        "Too much is being asked at once, there is no runtime to answer on, or the answer could \
+         not be rendered.",
     ),
 ];
-const NOT_FOUND: (&str, &str) = ("404", "What was asked about is not known.");
+
+/// Which requests are answered so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    All,
+    /// Those that name something.
+    Named,
+    Changes,
+}
+
+impl Of {
+    fn includes(self, route: &Route) -> bool {
+        let named = |parameter: &Parameter| parameter.kind == Kind::Text;
+        match self {
+            Self::All => true,
+            Self::Named => route.parameters.iter().any(named),
+            Self::Changes => matches!(route.action, Action::Post(_)),
+        }
+    }
+}
 
 fn describe() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12()
@@ -51,17 +88,12 @@ fn describe() -> Map<String, Value> {
         .into_iter()
         .map(|path| (path.to_owned(), Value::Object(item(path, &mut schemas))))
         .collect();
-    let problems: Map<String, Value> = PROBLEMS
-        .into_iter()
-        .chain([NOT_FOUND])
-        .map(|(status, about)| {
-            let content = json!({ problem::CONTENT_TYPE: { "schema": problem } });
-            (
-                status.to_owned(),
-                json!({ "description": about, "content": content }),
-            )
-        })
-        .collect();
+    let problems = PROBLEMS.iter().map(|(status, _, about)| {
+        let content = json!({ problem::CONTENT_TYPE: { "schema": problem } });
+        let response = json!({ "description": about, "content": content });
+        ((*status).to_owned(), response)
+    });
+    let problems: Map<String, Value> = problems.collect();
     let whole = json!({
         "openapi": "3.1.0",
         "info": {
@@ -78,7 +110,13 @@ fn describe() -> Map<String, Value> {
                 "read_token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "Needed for everything if the monitor was given a read token.",
+                    "description": "Needed to read if the monitor was given one.",
+                },
+                "admin_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Needed to change anything, but on the monitor's own loopback \
+                        listener if it was given no token at all. It also reads.",
                 },
             },
         },
@@ -95,6 +133,7 @@ fn item(path: &str, schemas: &mut SchemaGenerator) -> Map<String, Value> {
     here.map(|route| {
         let method = match route.action {
             Action::Get(_) => "get",
+            Action::Post(_) => "post",
         };
         (method.to_owned(), operation(method, route, schemas))
     })
@@ -102,8 +141,16 @@ fn item(path: &str, schemas: &mut SchemaGenerator) -> Map<String, Value> {
 }
 
 fn operation(method: &str, route: &Route, schemas: &mut SchemaGenerator) -> Value {
-    let contents = match route.action {
-        Action::Get(tells) => tells.contents(schemas),
+    let (contents, asked, tokens) = match route.action {
+        Action::Get(tells) => (
+            tells.contents(schemas),
+            None,
+            &["read_token", "admin_token"][..],
+        ),
+        Action::Post(changes) => {
+            let asked = changes.asked(schemas);
+            (changes.contents(schemas), Some(asked), &["admin_token"][..])
+        }
     };
     let contents: Map<String, Value> = contents
         .into_iter()
@@ -114,27 +161,33 @@ fn operation(method: &str, route: &Route, schemas: &mut SchemaGenerator) -> Valu
         "200".to_owned(),
         json!({ "description": route.summary, "content": contents }),
     );
-    let by_name = |parameter: &Parameter| parameter.kind == Kind::Text;
-    let not_found = route.parameters.iter().any(by_name).then_some(NOT_FOUND);
-    for (status, _) in PROBLEMS.into_iter().chain(not_found) {
+    for (status, _, _) in PROBLEMS.iter().filter(|(_, of, _)| of.includes(route)) {
         let shared = format!("#/components/responses/{status}");
-        responses.insert(status.to_owned(), json!({ "$ref": shared }));
+        responses.insert((*status).to_owned(), json!({ "$ref": shared }));
     }
     let id: String = [method, route.path].concat();
     let id: Vec<&str> = id.split(['/', '-', '.']).collect();
-    json!({
+    // Without any where none was set; or with one of these.
+    let tokens = tokens.iter().map(|token| json!({ *token: [] }));
+    let security: Vec<Value> = std::iter::once(json!({})).chain(tokens).collect();
+    let mut operation = json!({
         "operationId": id.join("_"),
         "summary": route.summary,
         "parameters": route.parameters.iter().map(parameter).collect::<Vec<_>>(),
-        // Either none, where none was set; or this one.
-        "security": [{}, { "read_token": [] }],
+        "security": security,
         "responses": responses,
-    })
+    });
+    if let (Some(asked), Some(operation)) = (asked, operation.as_object_mut()) {
+        let content = json!({ JSON: { "schema": asked } });
+        let body = json!({ "required": true, "content": content });
+        operation.insert("requestBody".to_owned(), body);
+    }
+    operation
 }
 
 fn parameter(parameter: &Parameter) -> Value {
     let schema = match parameter.kind {
-        Kind::Span => json!({ "type": "string", "pattern": SPAN_PATTERN, "examples": ["5m"] }),
+        Kind::Span => json!({ "type": "string", "pattern": span::PATTERN, "examples": ["5m"] }),
         Kind::Text => json!({ "type": "string" }),
         Kind::OneOf(choices) => json!({ "type": "string", "enum": choices }),
         Kind::Moment => json!({

@@ -1,7 +1,10 @@
 //! What a request asks for, out of its query: parameters of a declared kind, each once.
 
 use super::{moment, problem::Problem};
-use crate::{clock::Timestamp, core::labels::is_unprintable};
+use crate::{
+    clock::Timestamp,
+    core::{labels::is_unprintable, span},
+};
 use axum::{
     extract::Query,
     http::{StatusCode, Uri},
@@ -52,10 +55,6 @@ pub(crate) const ENDPOINT: Parameter = Parameter {
     kind: Kind::Text,
 };
 
-/// Units of a length of time, and their seconds, largest first.
-const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
-/// How a length of time is written, as a regular expression.
-pub(crate) const SPAN_PATTERN: &str = "^[0-9]+[smhd]$";
 /// How a point in time is written.
 const MOMENT_FORMS: [&str; 2] = ["<Unix seconds>", "<RFC 3339 date and time>"];
 
@@ -151,7 +150,7 @@ impl Asked {
 impl Parameter {
     fn value(&self, text: String, retention: Duration) -> Result<Value, Problem> {
         match self.kind {
-            Kind::Span => span(self.name, &text, retention).map(Value::Span),
+            Kind::Span => window(self.name, &text, retention).map(Value::Span),
             Kind::Text => Ok(Value::Text(text)),
             Kind::OneOf(choices) => {
                 let choice = choices.iter().find(|choice| **choice == text);
@@ -174,49 +173,23 @@ impl Parameter {
 }
 
 /// The length of time that `text` says.
-fn span(field: &str, text: &str, retention: Duration) -> Result<Duration, Problem> {
-    let longest = written(retention);
-    let refused = |detail: String| bad(detail).field(field).allowed(span_forms());
-    let Some(span) = read_span(text) else {
+fn window(field: &str, text: &str, retention: Duration) -> Result<Duration, Problem> {
+    let longest = span::written(retention);
+    let refused = |detail: String| bad(detail).field(field).allowed(span::forms());
+    let Some(window) = span::read(text) else {
         return Err(refused(format!(
             "This is a whole number and a unit, such as 5m: longer than zero, at most {longest}."
         )));
     };
-    if span.is_zero() {
+    if window.is_zero() {
         return Err(refused("This has to be longer than zero.".to_owned()));
     }
-    if span > retention {
+    if window > retention {
         return Err(refused(format!(
             "This is longer than what is kept: at most {longest}."
         )));
     }
-    Ok(span)
-}
-
-/// How a length of time may be written.
-pub(crate) fn span_forms() -> impl Iterator<Item = String> {
-    UNITS.iter().rev().map(|(unit, _)| format!("<n>{unit}"))
-}
-
-/// The length of time that `text` says, if it is written as one.
-pub(crate) fn read_span(text: &str) -> Option<Duration> {
-    let last = text.chars().last()?;
-    let (unit, seconds) = UNITS.iter().find(|(unit, _)| *unit == last)?;
-    let number = text.strip_suffix(*unit)?;
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // Only digits, so a number that does not fit is a large one.
-    let number: u64 = number.parse().unwrap_or(u64::MAX);
-    Some(Duration::from_secs(number.saturating_mul(*seconds)))
-}
-
-/// A length of time as it is written in a query, in whole seconds.
-pub(crate) fn written(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let whole = |(_, length): &&(char, u64)| seconds > 0 && seconds.is_multiple_of(*length);
-    let (unit, length) = UNITS.iter().find(whole).unwrap_or(&('s', 1));
-    format!("{}{unit}", seconds / length)
+    Ok(window)
 }
 
 /// A name that was sent, as much of it as can be shown.
@@ -321,13 +294,5 @@ mod tests {
         let since = parse("since=12.5").unwrap().moment(&SINCE);
         assert_eq!(since, Some(Timestamp::from_unix_nanos(12_500_000_000)));
         assert!(parse("since=yesterday").is_err());
-    }
-
-    #[test]
-    fn the_longest_window_is_written_as_it_is_asked_for() {
-        assert_eq!(written(DAY), "1d");
-        assert_eq!(written(Duration::from_secs(36 * 3_600)), "36h");
-        assert_eq!(written(Duration::from_millis(90_500)), "90s");
-        assert_eq!(written(Duration::ZERO), "0s");
     }
 }

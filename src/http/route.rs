@@ -12,6 +12,7 @@ use axum::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
+use std::marker::PhantomData;
 
 pub(crate) const JSON: &str = "application/json";
 
@@ -30,6 +31,8 @@ pub(crate) struct Route {
 pub(crate) enum Action {
     /// `GET`, and with it `HEAD`.
     Get(&'static dyn Tells),
+    /// `POST` of a JSON text, by whom may change something.
+    Post(&'static dyn Changes),
 }
 
 impl Route {
@@ -37,6 +40,7 @@ impl Route {
     pub(crate) const fn methods(&self) -> &'static [&'static str] {
         match self.action {
             Action::Get(_) => &["GET", "HEAD"],
+            Action::Post(_) => &["POST"],
         }
     }
 }
@@ -45,6 +49,18 @@ impl Route {
 pub(crate) trait Tells: Sync {
     /// The answer. May block for up to 50 ms, and compute for longer than an async worker should.
     fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem>;
+
+    /// The media types that an answer may have, each with what is in it.
+    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
+}
+
+/// Changes something as a JSON text asks, or refuses and changes nothing.
+pub(crate) trait Changes: Sync {
+    /// Makes the change that `body` asks for.
+    fn change(&self, surface: &Surface, body: &[u8]) -> Result<Response, Problem>;
+
+    /// What may be asked for.
+    fn asked(&self, schemas: &mut SchemaGenerator) -> Schema;
 
     /// The media types that an answer may have, each with what is in it.
     fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
@@ -69,6 +85,26 @@ pub(crate) struct Json<T>(pub(crate) fn(&Surface, &Asked) -> Result<T, Problem>)
 impl<T: Serialize + JsonSchema> Tells for Json<T> {
     fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
         json(&self.0(surface, asked)?)
+    }
+
+    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+        vec![(JSON, schemas.subschema_for::<T>())]
+    }
+}
+
+/// A change of the form `B`, which is answered in JSON.
+pub(crate) struct Change<B, T> {
+    pub(crate) change: fn(&Surface, &[u8]) -> Result<T, Problem>,
+    pub(crate) asked: PhantomData<fn(B)>,
+}
+
+impl<B: JsonSchema, T: Serialize + JsonSchema> Changes for Change<B, T> {
+    fn change(&self, surface: &Surface, body: &[u8]) -> Result<Response, Problem> {
+        json(&(self.change)(surface, body)?)
+    }
+
+    fn asked(&self, schemas: &mut SchemaGenerator) -> Schema {
+        schemas.subschema_for::<B>()
     }
 
     fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {

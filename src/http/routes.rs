@@ -1,11 +1,12 @@
 //! All routes, in the order in which they are documented.
 
 use super::{
-    answer, openapi, over_time,
+    answer, config, openapi, over_time,
     query::{ENDPOINT, PROVIDER, WINDOW},
-    route::{Action, Json, Route, Text, View},
+    route::{Action, Change, Json, Route, Text, View},
 };
-use crate::edge::otel::exposition;
+use crate::{core::configuration, edge::otel::exposition};
+use std::marker::PhantomData;
 
 /// The route that scrapers ask: any name may lead to it.
 pub(crate) const METRICS: &str = "/metrics";
@@ -52,6 +53,21 @@ pub(crate) static ROUTES: &[Route] = &[
             over_time::STEP,
         ],
         action: Action::Get(&View(over_time::history)),
+    },
+    Route {
+        path: "/performance/config",
+        summary: "All that is in force.",
+        parameters: &[],
+        action: Action::Get(&Json(config::tell)),
+    },
+    Route {
+        path: "/performance/config",
+        summary: "Changes what is in force: all that is asked for, or nothing.",
+        parameters: &[],
+        action: Action::Post(&Change {
+            change: config::change,
+            asked: PhantomData::<fn(configuration::Change)>,
+        }),
     },
     Route {
         path: "/performance/openapi.json",

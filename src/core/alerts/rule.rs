@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A figure that can be watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AlertMetric {
     /// Resident memory in percent of the limit that would kill the process.
@@ -84,17 +85,22 @@ impl AlertMetric {
 }
 
 /// How a value is compared with a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub enum Comparison {
     /// `>`
+    #[serde(rename = ">")]
     Above,
     /// `<`
+    #[serde(rename = "<")]
     Below,
     /// `>=`
+    #[serde(rename = ">=")]
     AtLeast,
     /// `<=`
+    #[serde(rename = "<=")]
     AtMost,
     /// `=`, within 10⁻⁹ of the threshold, relative to it.
+    #[serde(rename = "=")]
     Equal,
 }
 
@@ -270,19 +276,9 @@ impl AlertRule {
         })
     }
 
-    /// Whether `other`, set later, stands for this one: it has the same id; or both have none, and
-    /// the same metric, scope, severity, comparison and window.
+    /// Whether `other`, set later, stands for this one: it has the same id; or where either has
+    /// none, the same metric, scope, severity, comparison and window, which then make the id.
     pub(crate) fn is_replaced_by(&self, other: &Self) -> bool {
-        match (&self.id, &other.id) {
-            (Some(own), Some(other)) => own == other,
-            (None, None) => {
-                self.metric == other.metric
-                    && self.scope == other.scope
-                    && self.severity == other.severity
-                    && self.comparison == other.comparison
-                    && self.window == other.window
-            }
-            _ => false,
-        }
+        self.id() == other.id()
     }
 }
