@@ -44,6 +44,8 @@ pub struct MonitorBuilder {
     pub(crate) meter_provider: Option<(SdkMeterProvider, ViewReader)>,
     pub(crate) tracer_provider: Option<SdkTracerProvider>,
     pub(crate) registry: Option<prometheus::Registry>,
+    #[cfg(feature = "push")]
+    pub(crate) destinations: crate::edge::push::Destinations,
 }
 
 impl std::fmt::Debug for MonitorBuilder {
@@ -372,6 +374,8 @@ impl MonitorBuilder {
     fn check(&self) -> Result<(), BuildError> {
         #[cfg(feature = "server")]
         self.access.check()?;
+        #[cfg(feature = "push")]
+        self.destinations.check()?;
         check_pace(self.config.collection_interval, self.config.retention)?;
         if self.config.recent_events > 10_000 {
             return Err(BuildError::Setting {

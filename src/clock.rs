@@ -34,6 +34,20 @@ impl Timestamp {
         (self.0 / 1_000) as f64 / 1e6
     }
 
+    /// As RFC 3339 writes it, in UTC and to the millisecond: `2026-11-24T12:00:00.000Z`.
+    #[cfg_attr(
+        not(feature = "push"),
+        expect(dead_code, reason = "only what is pushed says it so")
+    )]
+    pub(crate) fn rfc3339(self) -> String {
+        let millis = self.0 / 1_000_000;
+        let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
+        let (year, month, day) = civil(days);
+        let (second, milli) = (of_day / 1_000, of_day % 1_000);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    }
+
     /// The time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -51,6 +65,24 @@ impl Timestamp {
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(saturating_nanos(duration)))
     }
+}
+
+/// Year, month and day of the day that is so many after the first of 1970.
+///
+/// Counted from the first of March of the year 0, so that a leap day is the last of its year and
+/// the months before it have the lengths of a fixed pattern; 400 years have 146,097 days.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leap_days) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // March is 0 here; five months from there have 153 days.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + 400 * era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
 }
 
 /// Nanoseconds of `duration`, at most `u64::MAX` (some 584 years).
@@ -124,6 +156,25 @@ mod tests {
         let end = Timestamp::from_unix_nanos(u64::MAX).after(Duration::MAX);
         assert_eq!(end.as_unix_nanos(), u64::MAX);
         assert_eq!(soon.since(end), Duration::ZERO);
+    }
+
+    #[test]
+    #[cfg(feature = "push")]
+    fn a_date_is_that_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+        ] {
+            let time = Timestamp::from_unix_nanos(seconds * 1_000_000_000);
+            assert_eq!(time.rfc3339(), text);
+        }
+        let millis = Timestamp::from_unix_nanos(1_699_999_999_123_999_999);
+        assert_eq!(millis.rfc3339(), "2023-11-14T22:13:19.123Z");
     }
 
     #[test]

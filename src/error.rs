@@ -42,6 +42,10 @@ pub enum BuildError {
         "OTLP export was asked for; enable the feature `otlp` of aimux-otel, or unset OTEL_EXPORTER_OTLP_ENDPOINT"
     )]
     OtlpDisabled,
+    /// What pushes over HTTP could not be made.
+    #[cfg(feature = "push")]
+    #[error("cannot make the HTTP client that pushes: {0}")]
+    Push(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Another global subscriber was there first.
     #[error(
         "a global tracing subscriber is already set; add `monitor.layer()` to it instead of calling `install()`"
@@ -111,4 +115,40 @@ pub enum ShutdownError {
     /// An exporter could not send the last data.
     #[error("the last data could not be sent: {0}")]
     Flush(#[source] opentelemetry_sdk::error::OTelSdkError),
+    /// Some of what was to be pushed last could not be, in time or at all. What, and why, is in
+    /// [`MonitorHealth::pushes`](crate::MonitorHealth).
+    #[cfg(feature = "push")]
+    #[error("{lost} of what was to be pushed last is lost; see the pushes in the monitor's health")]
+    Push {
+        /// How many messages and documents.
+        lost: u64,
+    },
+}
+
+/// Why a single push did not arrive.
+#[cfg(feature = "push")]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// A setting of the destination is out of its range.
+    #[error(transparent)]
+    Setting(BuildError),
+    /// The metrics could not be rendered.
+    #[error("the metrics could not be rendered")]
+    NotRendered,
+    /// There was no answer, however often it was tried.
+    #[error("the destination gave no answer; check its address")]
+    Unreachable,
+    /// The destination does not want it, or is broken.
+    #[error("the destination refused it; its log says why")]
+    Refused,
+    /// The deadline passed first.
+    #[error("it took longer than {deadline:?}")]
+    Deadline {
+        /// The deadline that was given.
+        deadline: Duration,
+    },
+    /// The monitor was shut down before.
+    #[error("the monitor was shut down")]
+    Stopped,
 }

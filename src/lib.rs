@@ -48,6 +48,8 @@ mod http;
 mod lifecycle;
 mod monitor;
 mod names;
+#[cfg(feature = "push")]
+mod pushing;
 mod tick;
 
 pub use builder::MonitorBuilder;
@@ -60,6 +62,7 @@ pub use core::{
         view::{AlertDetail, AlertState, SystemHealth},
     },
     configuration::{AlertThreshold, Configuration, ConfiguredEvents, ConfiguredLimits},
+    deliveries::PushHealth,
     events::PerformanceEvent,
     guards::{Attempt, Operation},
     memory::MemoryMetrics,
@@ -76,6 +79,10 @@ pub use core::{
 #[cfg(feature = "server")]
 pub use edge::http_layer::{HttpFuture, HttpLayer, HttpService, MeasuredBody, SpanBody};
 pub use edge::otel::{reader::ViewReader, streams::streams};
+#[cfg(feature = "push")]
+pub use edge::push::{Alertmanager, Elasticsearch, Pushgateway, Webhook};
+#[cfg(feature = "push")]
+pub use error::PushError;
 pub use error::{BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use monitor::PerformanceMonitor;

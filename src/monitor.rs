@@ -18,6 +18,14 @@ use crate::{
 };
 #[cfg(feature = "server")]
 use crate::{edge::http_layer::HttpLayer, http};
+#[cfg(feature = "push")]
+use crate::{
+    edge::{
+        otel::pushes,
+        push::{Destinations, Prepared, Pushes},
+    },
+    pushing,
+};
 use opentelemetry::{metrics::MeterProvider, trace::TracerProvider};
 use opentelemetry_sdk::{
     Resource,
@@ -56,6 +64,10 @@ struct Inner {
     #[cfg(feature = "server")]
     surface: Arc<http::Surface>,
     io: Mutex<Option<Io>>,
+    #[cfg(feature = "push")]
+    pushes: Arc<Pushes>,
+    #[cfg(feature = "push")]
+    runtime: tokio::runtime::Handle,
     local_addr: Option<SocketAddr>,
     /// Disconnects when all of the above is gone: fields are dropped in order.
     gone: Option<mpsc::Sender<()>>,
@@ -106,6 +118,8 @@ impl PerformanceMonitor {
                 make_meter_provider(&otlp, resource.clone(), &registry)?
             }
         };
+        #[cfg(feature = "push")]
+        let about = pushing::about(&resource);
         let owns_tracer_provider = builder.tracer_provider.is_none();
         let tracer_provider = match builder.tracer_provider {
             Some(own) => Some(own).filter(|_| !environment.disabled),
@@ -127,10 +141,22 @@ impl PerformanceMonitor {
         ));
         recorder.set_tally(Arc::clone(&counter) as _);
         let settings = Settings::new(&config, &builder.rules);
-        let sinks = builder.sinks;
-        let shared = Arc::new(Shared::new(
-            recorder, counter, reader, config, settings, sinks,
-        ));
+        let deliveries = Arc::default();
+        #[cfg(feature = "push")]
+        let mut prepared = {
+            pushes::observe(&meter_provider.meter(names::SCOPE), &deliveries);
+            let destinations = match environment.disabled {
+                true => Destinations::default(),
+                false => builder.destinations,
+            };
+            Prepared::new(destinations, &deliveries)?
+        };
+        let sinks = builder.sinks.into_iter();
+        #[cfg(feature = "push")]
+        let sinks = sinks.chain(prepared.take_sinks());
+        let mut shared = Shared::new(recorder, counter, reader, config, settings, sinks.collect());
+        shared.deliveries = deliveries;
+        let shared = Arc::new(shared);
 
         let of = Arc::downgrade(&shared);
         let empty = shared.latest();
@@ -147,9 +173,25 @@ impl PerformanceMonitor {
         #[cfg(feature = "server")]
         let surface = http::Surface::new(Arc::clone(&shared), registry.clone(), builder.access);
         #[cfg(feature = "server")]
-        let io = start_io(runtime, |stopped| serve(&surface, listener, stopped));
+        let serving = |stopped| serve(&surface, listener, stopped);
         #[cfg(not(feature = "server"))]
-        let io = start_io(runtime, |stopped| async move { drop(stopped.await) });
+        let serving = |stopped: tokio::sync::oneshot::Receiver<()>| async move {
+            drop(stopped.await);
+        };
+        #[cfg(feature = "push")]
+        let io_runtime = runtime.handle().clone();
+        #[cfg(feature = "push")]
+        let (pushes, pushing) =
+            prepared.start(&io_runtime, about, &pushing::sources(&shared, &registry));
+        #[cfg(not(feature = "push"))]
+        let pushing = std::future::ready(());
+        let io = start_io(runtime, |stopped| {
+            let serving = serving(stopped);
+            async move {
+                serving.await;
+                pushing.await;
+            }
+        });
         let io = io.inspect_err(|_| shared.stop())?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -163,6 +205,10 @@ impl PerformanceMonitor {
                 #[cfg(feature = "server")]
                 surface,
                 io: Mutex::new(Some(io)),
+                #[cfg(feature = "push")]
+                pushes: Arc::new(pushes),
+                #[cfg(feature = "push")]
+                runtime: io_runtime,
                 local_addr,
                 gone: None,
             }),
@@ -250,10 +296,16 @@ impl PerformanceMonitor {
             unfinished,
         };
         if !inner.shared.wait_until_stopped(end.since(clock.now())) {
+            #[cfg(feature = "push")]
+            inner.pushes.finish(Duration::ZERO);
             inner.stop_io();
             return Err(late("the last collection"));
         }
+        #[cfg(feature = "push")]
+        let lost = inner.pushes.finish(end.since(clock.now()));
         let flushed = inner.flush(end.since(clock.now()));
+        #[cfg(feature = "push")]
+        let pushed = inner.pushes.wait(end.since(clock.now()));
         let ended = inner.stop_io();
         if let Some(ended) = ended {
             // Until the port is free and the answers begun are sent. Nothing is lost if this takes
@@ -261,11 +313,24 @@ impl PerformanceMonitor {
             ended.recv_timeout(end.since(clock.now())).ok();
         }
         match flushed {
-            None => Err(late("the exporter")),
+            None => return Err(late("the exporter")),
             // Who did that before has sent what there was.
-            Some(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => Ok(()),
-            Some(Err(error)) => Err(ShutdownError::Flush(error)),
+            Some(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => {}
+            Some(Err(error)) => return Err(ShutdownError::Flush(error)),
         }
+        #[cfg(feature = "push")]
+        match inner.pushes.lost().saturating_sub(lost) {
+            _ if !pushed => return Err(late("a push")),
+            0 => {}
+            lost => return Err(ShutdownError::Push { lost }),
+        }
+        Ok(())
+    }
+
+    /// What pushes, and where it runs.
+    #[cfg(feature = "push")]
+    pub(crate) fn pushes(&self) -> (&Pushes, &tokio::runtime::Handle) {
+        (&self.inner.pushes, &self.inner.runtime)
     }
 
     /// What the tick works on.
@@ -323,8 +388,12 @@ impl Drop for Inner {
         let shared = Arc::clone(&self.shared);
         let (gone, is_gone) = mpsc::channel();
         self.gone = Some(gone);
+        #[cfg(feature = "push")]
+        let pushes = Arc::clone(&self.pushes);
         let let_go = move || {
             shared.wait_until_stopped(LAST_COLLECTION);
+            #[cfg(feature = "push")]
+            pushes.finish(LAST_COLLECTION);
             is_gone.recv().ok();
             drop(providers);
         };
@@ -409,8 +478,8 @@ impl OwnRuntime {
     fn new() -> Result<Self, BuildError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // Two that answer, and two for the look-ups of an exporter's addresses.
-            .max_blocking_threads(4)
+            // Two that answer, two that render what is pushed, and four that look addresses up.
+            .max_blocking_threads(8)
             .thread_name("aimux-answer")
             .build()
             .map_err(BuildError::Thread)?;

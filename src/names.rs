@@ -104,6 +104,18 @@ pub(crate) const SERIES_REFUSED: &str = "aimux.monitor.series.refused";
 pub(crate) const LABELS_REFUSED: &str = "aimux.monitor.labels.refused";
 /// Field values of a wrong type or range.
 pub(crate) const FIELDS_UNREADABLE: &str = "aimux.monitor.fields.unreadable";
+/// What was pushed and arrived, split by [`DESTINATION`].
+#[cfg(feature = "push")]
+pub(crate) const PUSH_SENT: &str = "aimux.monitor.push.sent";
+/// Attempts to push that failed, split by [`DESTINATION`].
+#[cfg(feature = "push")]
+pub(crate) const PUSH_FAILURES: &str = "aimux.monitor.push.failures";
+/// What was to be pushed and was given up, split by [`DESTINATION`] and [`REASON`].
+#[cfg(feature = "push")]
+pub(crate) const PUSH_DROPPED: &str = "aimux.monitor.push.dropped";
+/// Where something was pushed to: what it is, never its address.
+#[cfg(feature = "push")]
+pub(crate) const DESTINATION: &str = "aimux.destination";
 /// Why something was dropped.
 pub(crate) const REASON: &str = "aimux.reason";
 /// The kind of a label.

@@ -10,6 +10,7 @@ use crate::{
             view::{AlertDetail, Alerts},
         },
         configuration::Configuration,
+        deliveries::{Deliveries, PushHealth},
         events::{PerformanceEvent, RecentEvents},
         labels::LabelTable,
         measurement::Measurement,
@@ -180,6 +181,8 @@ pub(crate) struct Shared {
     configured: Arc<Configured>,
     reader: ViewReader,
     sinks: Vec<Arc<dyn AlertSink>>,
+    /// What became of what was pushed.
+    pub(crate) deliveries: Arc<Deliveries>,
     published: Mutex<Arc<Snapshot>>,
     window_bytes: AtomicU64,
     /// Collections asked for, and the number that the last collection served.
@@ -221,6 +224,7 @@ impl Shared {
             subscribers: Arc::default(),
             reader,
             sinks,
+            deliveries: Arc::default(),
             published: Mutex::new(Arc::new(snapshot)),
             window_bytes: AtomicU64::new(0),
             asked: AtomicU64::new(0),
@@ -477,6 +481,7 @@ impl Shared {
             labels_refused: recorder.labels.named().map(refused).into(),
             series_folded: self.latest().history.totals.folded,
             window_bytes: self.window_bytes.load(Ordering::Relaxed),
+            pushes: self.deliveries.health(),
         }
     }
 }
@@ -497,6 +502,9 @@ pub struct MonitorHealth {
     pub series_folded: u64,
     /// Memory that the windows and the totals take, in bytes, as of the last collection.
     pub window_bytes: u64,
+    /// What became of what was pushed, by destination: `webhook`, `alertmanager`, `pushgateway`,
+    /// `elasticsearch`; `webhook-2` for the second.
+    pub pushes: BTreeMap<String, PushHealth>,
 }
 
 fn configured(config: &Config) -> Arc<Configured> {

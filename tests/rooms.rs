@@ -16,7 +16,14 @@ const ROOMS: [&[&str]; 5] = [
     &["core/"],
     &["edge/"],
     &["tick", "http/"],
-    &["builder", "handle", "lifecycle", "monitor", "lib"],
+    &[
+        "builder",
+        "handle",
+        "lifecycle",
+        "monitor",
+        "pushing",
+        "lib",
+    ],
 ];
 
 /// What the pure core does without.

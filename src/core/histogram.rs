@@ -179,8 +179,7 @@ impl ExponentialHistogram {
         for (index, count) in self.buckets() {
             below = below.saturating_add(count);
             if rank <= below {
-                // 2·lo·hi / (lo + hi), the point whose relative error is the same at both ends.
-                let estimate = lower_bound(index, self.scale) * (1.0 + half_width(self.scale));
+                let estimate = self.value_of(index);
                 let estimate = self.max.map_or(estimate, |max| estimate.min(max));
                 return Some(self.min.map_or(estimate, |min| estimate.max(min)));
             }
@@ -217,6 +216,12 @@ impl ExponentialHistogram {
         (self.offset..)
             .zip(self.counts.iter().copied())
             .filter(|&(_, count)| count > 0)
+    }
+
+    /// What stands for the values in bucket `index`: 2·lo·hi / (lo + hi), the point whose relative
+    /// error is the same at both ends.
+    pub(crate) fn value_of(&self, index: i32) -> f64 {
+        lower_bound(index, self.scale) * (1.0 + half_width(self.scale))
     }
 
     /// Every bucket from the first to the last that holds something.

@@ -4,8 +4,11 @@ pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod classic;
 pub(crate) mod configuration;
+pub(crate) mod deliveries;
 pub(crate) mod error_type;
 pub(crate) mod events;
+#[cfg(feature = "push")]
+pub(crate) mod growth;
 pub(crate) mod guards;
 pub(crate) mod histogram;
 pub(crate) mod labels;

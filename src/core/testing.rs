@@ -5,6 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+#[cfg(feature = "push")]
+use crate::core::alerts::{
+    change::AlertChange,
+    rule::Severity,
+    view::{AlertDetail, AlertState},
+};
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::series::{Collection, Labels, MetricInfo, SeriesKey, Value};
 use crate::core::snapshot::{Configured, Snapshot};
@@ -113,5 +119,45 @@ impl Bench {
         snapshot.history = self.windows.history();
         snapshot.collected_at = self.since;
         snapshot
+    }
+}
+
+/// An alert of the rule `rule` that fires.
+#[cfg(feature = "push")]
+pub(crate) fn firing(rule: &str) -> AlertDetail {
+    AlertDetail {
+        rule: rule.to_owned(),
+        metric: "error_rate_percent".to_owned(),
+        scope: "provider cerebras".to_owned(),
+        severity: Severity::Critical,
+        state: AlertState::Firing,
+        value: Some(12.5),
+        comparison: Some(">"),
+        threshold: Some(10.0),
+        since: 1.5,
+        message: "12.5 % of the calls fail".to_owned(),
+        labels: [("rule", rule), ("provider", "cerebras")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+/// That it has begun to.
+#[cfg(feature = "push")]
+pub(crate) fn change(rule: &str) -> AlertChange {
+    let detail = firing(rule);
+    AlertChange {
+        rule: detail.rule,
+        metric: detail.metric,
+        scope: detail.scope,
+        severity: detail.severity,
+        state: detail.state,
+        resolved_because: None,
+        value: detail.value,
+        threshold: detail.threshold,
+        message: detail.message,
+        labels: detail.labels,
+        at: detail.since,
+        since: detail.since,
     }
 }

@@ -5,3 +5,5 @@ pub(crate) mod http_layer;
 pub(crate) mod layer;
 pub(crate) mod otel;
 pub(crate) mod process;
+#[cfg(feature = "push")]
+pub(crate) mod push;

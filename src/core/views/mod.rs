@@ -29,6 +29,8 @@ pub(crate) use history::history;
 #[cfg(feature = "server")]
 pub(crate) use history::known_scopes;
 pub(crate) use provider::providers;
+#[cfg(feature = "push")]
+pub(crate) use reading::sources;
 pub(crate) use report::{real_time, report};
 
 /// What an answer is about: each view begins with these fields.

@@ -13,6 +13,7 @@ use prometheus::{
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 /// The text format that every scraper understands.
+#[cfg(feature = "server")]
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The text of `families`.

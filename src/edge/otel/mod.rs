@@ -8,5 +8,7 @@ pub(crate) mod instruments;
 mod keys;
 mod observed;
 pub(crate) mod prometheus;
+#[cfg(feature = "push")]
+pub(crate) mod pushes;
 pub(crate) mod reader;
 pub(crate) mod streams;
