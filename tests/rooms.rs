@@ -18,8 +18,10 @@ const ROOMS: [&[&str]; 5] = [
     &["tick", "http/"],
     &[
         "builder",
+        "global",
         "handle",
         "lifecycle",
+        "macros",
         "monitor",
         "pushing",
         "lib",

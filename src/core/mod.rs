@@ -29,6 +29,8 @@ pub(crate) mod snapshot;
 pub(crate) mod span;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod timer;
 pub(crate) mod totals;
 pub(crate) mod views;
 pub(crate) mod window;
+pub(crate) mod work;

@@ -55,6 +55,7 @@ pub(crate) struct Instruments {
     attempts: SeriesMap<AttemptKey, AttemptSeries>,
     requests: SeriesMap<RequestKey, RequestSeries>,
     components: SeriesMap<ComponentKey, BoundHistogram<f64>>,
+    timers: SeriesMap<Label, BoundHistogram<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
 }
@@ -68,6 +69,7 @@ struct Meters {
     request_size: Histogram<u64>,
     response_size: Histogram<u64>,
     component_duration: Histogram<f64>,
+    timer_duration: Histogram<f64>,
     cache_results: Counter<u64>,
     rate_limit_hits: Counter<u64>,
     timeouts: Counter<u64>,
@@ -103,6 +105,7 @@ impl Instruments {
             attempts: SeriesMap::default(),
             requests: SeriesMap::default(),
             components: SeriesMap::default(),
+            timers: SeriesMap::default(),
             costs,
             figures,
         }
@@ -132,6 +135,7 @@ impl Instruments {
             Kind::Operation => self.record_request(measurement),
             Kind::Component => self.record_component(measurement),
             Kind::Signal => self.record_signal(measurement),
+            Kind::Timer => self.record_timer(measurement),
         }
     }
 
@@ -262,6 +266,22 @@ impl Instruments {
             .record(seconds(measurement.duration));
     }
 
+    fn record_timer(&mut self, measurement: &Measurement) {
+        let mut name = measurement.component;
+        if self.timers.len() >= MAX_SERIES && !self.timers.contains_key(&name) {
+            self.figures.refused.fetch_add(1, Ordering::Relaxed);
+            name = Label::OTHER;
+        }
+        self.timers
+            .entry(name)
+            .or_insert_with(|| {
+                self.figures.in_use.fetch_add(1, Ordering::Relaxed);
+                let attributes = attribute(names::TIMER, &self.labels.timers, name);
+                self.meter.timer_duration.bind(attributes.as_slice())
+            })
+            .record(seconds(measurement.duration));
+    }
+
     fn record_signal(&self, measurement: &Measurement) {
         let labels = &self.labels;
         let provider = attribute(
@@ -350,6 +370,7 @@ impl Meters {
                 names::COMPONENT_DURATION,
                 "Duration of work inside the gateway",
             ),
+            timer_duration: seconds(names::TIMER_DURATION, "Durations observed by named timers"),
             cache_results: counter(
                 names::CACHE_RESULTS,
                 "{result}",
