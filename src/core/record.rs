@@ -149,11 +149,7 @@ impl Recorder {
             "error_type" => measurement.error = failure(true, value),
             "status_code" => measurement.status = self.status_of(value.parse().unwrap_or(0)),
             "cost" => self.note_cost(measurement, number()),
-            "ttft_ms" => {
-                if !measurement.set_time_to_first_chunk(number() * 1e6) {
-                    self.unreadable();
-                }
-            }
+            "ttft_ms" => self.note_first_chunk(measurement, number() * 1e6),
             "input_tokens" => measurement.input_tokens = count(),
             "output_tokens" => measurement.output_tokens = count(),
             "cache_read_tokens" => measurement.cache_read_tokens = count(),
@@ -172,6 +168,12 @@ impl Recorder {
             _ => {}
         }
         false
+    }
+
+    fn note_first_chunk(&self, measurement: &mut Measurement, nanos: f64) {
+        if !measurement.set_time_to_first_chunk(nanos) {
+            self.unreadable();
+        }
     }
 
     pub(crate) fn note_cost(&self, measurement: &mut Measurement, cost_usd: f64) {
