@@ -30,6 +30,7 @@ const ROUTES: &[&str] = &[
     "/performance/providers",
     "/performance/endpoints",
     "/performance/components",
+    "/performance/experiments",
     "/performance/history",
     "/performance/config",
     "/performance/openapi.json",

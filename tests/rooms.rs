@@ -17,11 +17,10 @@ const ROOMS: [&[&str]; 5] = [
     &["edge/"],
     &["tick", "http/"],
     &[
+        "analysis",
         "builder",
-        "global",
         "handle",
         "lifecycle",
-        "macros",
         "monitor",
         "pushing",
         "lib",

@@ -3,6 +3,7 @@
 use super::{
     labels::Label,
     measurement::{Kind, Measurement, Method},
+    record::EXPERIMENTS,
     recorder::LabelTables,
 };
 use crate::{
@@ -40,13 +41,6 @@ pub struct PerformanceEvent {
     /// What that part did.
     pub operation: String,
     /// Values by recognised or declared keys; others are dropped when the event is recorded.
-    ///
-    /// Recognised are `provider`, `model`, `endpoint`, `method`, `status_code`, `error_type`,
-    /// `cost`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`,
-    /// `reasoning_tokens`, `request_size`, `response_size`, `ttft_ms`, `request_id`, `variant`,
-    /// `success` (`false` or `0` makes it a failure), and of a failover `from`, `to` and `reason`.
-    /// [`metadata_keys`](crate::MonitorBuilder::metadata_keys) declares more. A value longer than
-    /// 256 bytes is cut off.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -127,6 +121,10 @@ impl PerformanceEvent {
         ] {
             note(key, amount.get().map(|n| n.to_string()));
         }
+        if measurement.kind == Kind::Experiment {
+            let variant = text(measurement.component_operation, &labels.variants);
+            note("variant", variant);
+        }
         let ttft = measurement.time_to_first_chunk.get();
         note(
             "ttft_ms",
@@ -146,7 +144,11 @@ impl PerformanceEvent {
                 text(measurement.operation, &labels.operations),
             ),
             Kind::Operation => (Some("endpoint".to_owned()), Some(endpoint())),
-            Kind::Component | Kind::Signal | Kind::Timer => (
+            Kind::Experiment => (
+                Some(EXPERIMENTS.to_owned()),
+                text(measurement.component, &labels.experiments),
+            ),
+            Kind::Component | Kind::Signal => (
                 text(measurement.component, &labels.components),
                 text(
                     measurement.component_operation,

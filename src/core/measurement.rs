@@ -14,10 +14,10 @@ pub(crate) enum Kind {
     Attempt,
     /// Work inside the gateway.
     Component,
+    /// One try of a variant of an experiment.
+    Experiment,
     /// Something that happened at a moment, such as a cache hit.
     Signal,
-    /// What somebody observed with a timer: its name is the `component`, in the table of timers.
-    Timer,
 }
 
 /// An amount that may be absent.
@@ -108,7 +108,9 @@ pub(crate) struct Measurement {
     /// `gen_ai.operation.name`.
     pub(crate) operation: Label,
     pub(crate) endpoint: Label,
+    /// Of [`Kind::Experiment`], the experiment.
     pub(crate) component: Label,
+    /// Of [`Kind::Experiment`], the variant.
     pub(crate) component_operation: Label,
     /// Where a failover went; where it came from is `provider`.
     pub(crate) failover_to: Label,
@@ -163,16 +165,6 @@ impl Measurement {
             time_to_first_chunk: Amount::NONE,
             custom: None,
         }
-    }
-
-    /// Sets the time to the first chunk; whether that many nanoseconds are one.
-    pub(crate) fn set_time_to_first_chunk(&mut self, nanos: f64) -> bool {
-        // Some 290 years.
-        let is_one = nanos >= 0.0 && nanos < 2f64.powi(63);
-        if is_one {
-            self.time_to_first_chunk = Amount::new(nanos as u64);
-        }
-        is_one
     }
 
     pub(crate) fn cost(&self) -> Option<NanoUsd> {

@@ -15,6 +15,30 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId(Option<u64>);
 
+/// The metadata keys that are kept without being declared.
+const RECOGNISED_KEYS: [&str; 17] = [
+    "provider",
+    "model",
+    "endpoint",
+    "method",
+    "status_code",
+    "error_type",
+    "cost",
+    "input_tokens",
+    "output_tokens",
+    "request_size",
+    "response_size",
+    "ttft_ms",
+    "request_id",
+    "variant",
+    "success",
+    "from",
+    "to",
+];
+
+/// The component of an event that tells of one try of a variant of an experiment.
+pub(crate) const EXPERIMENTS: &str = "abtest";
+
 /// A longer metadata value is cut off.
 const MAX_METADATA_BYTES: usize = 256;
 
@@ -103,6 +127,20 @@ impl Recorder {
         operation
     }
 
+    /// One try of a variant of an experiment.
+    pub(crate) fn variant(&self, test: &str, variant: &str, duration: Duration, success: bool) {
+        let Ok(duration) = u64::try_from(duration.as_nanos()) else {
+            return self.refuse(DropReason::InvalidValue);
+        };
+        let mut tried = Measurement::new(Kind::Experiment, PerformanceEventType::RequestEnd);
+        tried.ended = self.now();
+        tried.duration = duration;
+        tried.component = self.labels.experiments.label(test);
+        tried.component_operation = self.labels.variants.label(variant);
+        tried.error = failure(success, "");
+        self.offer(tried);
+    }
+
     /// An event made by hand.
     pub(crate) fn event(&self, event: PerformanceEvent) {
         let labels = &self.labels;
@@ -119,61 +157,61 @@ impl Recorder {
         };
         measurement.duration = duration;
         let mut failed = event.event_type == PerformanceEventType::Error;
-        measurement.component = label_of(&labels.components, &event.component);
-        measurement.component_operation = label_of(&labels.component_operations, &event.operation);
-        for (key, value) in &event.metadata {
-            failed |= self.note(&mut measurement, key, value);
+        if measurement.kind == Kind::Experiment {
+            measurement.component = labels.experiments.label(&event.operation);
+        } else {
+            measurement.component = label_of(&labels.components, &event.component);
+            let operation = label_of(&labels.component_operations, &event.operation);
+            measurement.component_operation = operation;
         }
-        if !event.id.is_empty() {
-            custom(&mut measurement).id = shown(&event.id);
+        let mut kept = Vec::new();
+        for (key, value) in event.metadata {
+            let number = || self.count_of(value.parse().unwrap_or(u64::MAX));
+            match key.as_str() {
+                "provider" => measurement.provider = labels.providers.label(&value),
+                "model" => measurement.model = labels.models.label(&value),
+                "endpoint" => measurement.endpoint = labels.endpoints.label(&value),
+                "method" => measurement.method = Some(Method::from_text(&value)),
+                "error_type" => measurement.error = failure(true, &value),
+                "status_code" => {
+                    measurement.status = self.status_of(value.parse().unwrap_or(0));
+                }
+                "cost" => {
+                    let cost = value.parse().unwrap_or(f64::NAN);
+                    self.note_cost(&mut measurement, cost);
+                }
+                "input_tokens" => measurement.input_tokens = number(),
+                "output_tokens" => measurement.output_tokens = number(),
+                "request_size" => measurement.request_size = number(),
+                "response_size" => measurement.response_size = number(),
+                "from" => measurement.provider = labels.providers.label(&value),
+                "to" => measurement.failover_to = labels.providers.label(&value),
+                "success" => {
+                    failed |= value.eq_ignore_ascii_case("false") || value == "0";
+                    kept.push((key, shown(&value)));
+                }
+                "variant" if measurement.kind == Kind::Experiment => {
+                    measurement.component_operation = labels.variants.label(&value);
+                }
+                _ if RECOGNISED_KEYS.contains(&key.as_str())
+                    || self.metadata_keys.contains(&key) =>
+                {
+                    kept.push((key, shown(&value)));
+                }
+                _ => {}
+            }
         }
-        settle(&mut measurement, failed);
+        if !event.id.is_empty() || !kept.is_empty() {
+            measurement.custom = Some(Box::new(Custom {
+                id: shown(&event.id),
+                metadata: kept,
+            }));
+        }
+        settle_status(&mut measurement);
+        if failed && !measurement.failed() {
+            measurement.error = Some(names::OTHER);
+        }
         self.offer(measurement);
-    }
-
-    /// Takes over one metadata value: into the field that its key names, as it is if the key is
-    /// recognised otherwise or declared, else not at all. Whether it says that it was a failure.
-    pub(crate) fn note(&self, measurement: &mut Measurement, key: &str, value: &str) -> bool {
-        let labels = &self.labels;
-        let count = || self.count_of(value.parse().unwrap_or(u64::MAX));
-        let number = || value.parse::<f64>().unwrap_or(f64::NAN);
-        match key {
-            "provider" | "from" => measurement.provider = labels.providers.label(value),
-            "to" => measurement.failover_to = labels.providers.label(value),
-            "reason" if measurement.event == PerformanceEventType::FailoverInitiated => {
-                measurement.reason = labels.reasons.label(value);
-            }
-            "model" => measurement.model = labels.models.label(value),
-            "endpoint" => measurement.endpoint = labels.endpoints.label(value),
-            "method" => measurement.method = Some(Method::from_text(value)),
-            "error_type" => measurement.error = failure(true, value),
-            "status_code" => measurement.status = self.status_of(value.parse().unwrap_or(0)),
-            "cost" => self.note_cost(measurement, number()),
-            "ttft_ms" => self.note_first_chunk(measurement, number() * 1e6),
-            "input_tokens" => measurement.input_tokens = count(),
-            "output_tokens" => measurement.output_tokens = count(),
-            "cache_read_tokens" => measurement.cache_read_tokens = count(),
-            "cache_write_tokens" => measurement.cache_write_tokens = count(),
-            "reasoning_tokens" => measurement.reasoning_tokens = count(),
-            "request_size" => measurement.request_size = count(),
-            "response_size" => measurement.response_size = count(),
-            "success" => {
-                keep(measurement, key, value);
-                return value.eq_ignore_ascii_case("false") || value == "0";
-            }
-            "request_id" | "variant" => keep(measurement, key, value),
-            _ if self.metadata_keys.iter().any(|declared| declared == key) => {
-                keep(measurement, key, value);
-            }
-            _ => {}
-        }
-        false
-    }
-
-    fn note_first_chunk(&self, measurement: &mut Measurement, nanos: f64) {
-        if !measurement.set_time_to_first_chunk(nanos) {
-            self.unreadable();
-        }
     }
 
     pub(crate) fn note_cost(&self, measurement: &mut Measurement, cost_usd: f64) {
@@ -196,6 +234,9 @@ impl Recorder {
 fn kind_of(event: &PerformanceEvent) -> Kind {
     let has = |key| event.metadata.contains_key(key);
     match event.event_type {
+        _ if event.component == EXPERIMENTS && event.duration.is_some() && has("variant") => {
+            Kind::Experiment
+        }
         PerformanceEventType::ProviderEnd if has("provider") || has("model") => Kind::Attempt,
         PerformanceEventType::RequestEnd if has("endpoint") => Kind::Operation,
         _ if event.duration.is_some() && !event.component.is_empty() => Kind::Component,
@@ -209,27 +250,6 @@ fn failure(success: bool, error_type: &str) -> Option<&'static str> {
         (true, "") => None,
         (false, "") => Some(names::OTHER),
         (_, text) => Some(error_type::canonical(text)),
-    }
-}
-
-/// The error type of what is complete, `failed` if it says so in words.
-pub(crate) fn settle(measurement: &mut Measurement, failed: bool) {
-    settle_status(measurement);
-    if failed && !measurement.failed() {
-        measurement.error = Some(names::OTHER);
-    }
-}
-
-fn custom(measurement: &mut Measurement) -> &mut Custom {
-    measurement.custom.get_or_insert_default()
-}
-
-/// Keeps `value` as it is, in the place of an earlier one.
-fn keep(measurement: &mut Measurement, key: &str, value: &str) {
-    let metadata = &mut custom(measurement).metadata;
-    match metadata.iter_mut().find(|(kept, _)| kept == key) {
-        Some((_, kept)) => *kept = shown(value),
-        None => metadata.push((key.to_owned(), shown(value))),
     }
 }
 

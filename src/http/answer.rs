@@ -3,15 +3,15 @@
 use super::{
     Surface, over_time,
     problem::Problem,
-    query::{Asked, ENDPOINT, PROVIDER, WINDOW},
+    query::{Asked, ENDPOINT, EXPERIMENT, PROVIDER, WINDOW},
 };
 use crate::{
     core::{
         snapshot::Snapshot,
         span,
         views::{
-            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
-            ViewError,
+            self, ComponentsView, EndpointsView, ExperimentsView, PerformanceReport, ProvidersView,
+            RealTimeView, ViewError,
         },
         window::Window,
     },
@@ -65,6 +65,19 @@ pub(crate) fn components(snapshot: &Snapshot, asked: &Asked) -> Result<Component
     views::components(snapshot, window(asked)).map_err(|error| no_view(&error, Vec::new))
 }
 
+pub(crate) fn experiments(snapshot: &Snapshot, asked: &Asked) -> Result<ExperimentsView, Problem> {
+    let window = window(asked);
+    views::experiments(snapshot, window, asked.text(&EXPERIMENT)).map_err(|error| {
+        no_view(&error, || {
+            let all = views::experiments(snapshot, Window::SinceStart, None);
+            all.map_or_else(
+                |_| Vec::new(),
+                |view| view.experiments.into_keys().collect(),
+            )
+        })
+    })
+}
+
 pub(crate) fn metrics(surface: &Surface) -> Result<String, Problem> {
     // Asks for a collection, so that the counters are not older than those of the views.
     surface.shared.fresh();
@@ -86,6 +99,7 @@ pub(crate) fn no_view(error: &ViewError, known: impl FnOnce() -> Vec<String>) ->
         ViewError::NotInScope { .. } => {
             return over_time::METRIC.refused(detail).allowed(known());
         }
+        ViewError::UnknownExperiment => EXPERIMENT.name,
         ViewError::UnknownModel | ViewError::UnknownComponent => over_time::SCOPE.name,
     };
     Problem::new(StatusCode::NOT_FOUND, detail)

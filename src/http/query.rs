@@ -55,6 +55,13 @@ pub(crate) const ENDPOINT: Parameter = Parameter {
     kind: Kind::Text,
 };
 
+/// One experiment of many.
+pub(crate) const EXPERIMENT: Parameter = Parameter {
+    name: "experiment",
+    about: "Only the experiment of this name.",
+    kind: Kind::Text,
+};
+
 /// How a point in time is written.
 const MOMENT_FORMS: [&str; 2] = ["<Unix seconds>", "<RFC 3339 date and time>"];
 

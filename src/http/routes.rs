@@ -2,7 +2,7 @@
 
 use super::{
     answer, config, openapi, over_time,
-    query::{ENDPOINT, PROVIDER, WINDOW},
+    query::{ENDPOINT, EXPERIMENT, PROVIDER, WINDOW},
     route::{Action, Change, Json, Route, Text, View},
 };
 use crate::{core::configuration, edge::otel::exposition};
@@ -42,6 +42,13 @@ pub(crate) static ROUTES: &[Route] = &[
         summary: "What each component and each of its operations did.",
         parameters: &[WINDOW],
         action: Action::Get(&View(answer::components)),
+    },
+    Route {
+        path: "/performance/experiments",
+        summary: "The variants of each experiment side by side, and whether they differ by more \
+                  than noise.",
+        parameters: &[WINDOW, EXPERIMENT],
+        action: Action::Get(&View(answer::experiments)),
     },
     Route {
         path: "/performance/history",

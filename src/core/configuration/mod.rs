@@ -101,6 +101,8 @@ pub struct ConfiguredLimits {
     pub endpoints: usize,
     /// Components.
     pub components: usize,
+    /// Experiments.
+    pub experiments: usize,
     /// Spans, requests and operations that are open at once.
     pub max_open: usize,
     /// Recent events that are kept.
@@ -122,6 +124,7 @@ impl Configuration {
                 models: config.limits.models,
                 endpoints: config.limits.endpoints,
                 components: config.limits.components,
+                experiments: config.limits.experiments,
                 max_open: config.max_open,
                 recent_events: config.recent_events,
                 alert_thresholds: MAX_RULES,

@@ -1,7 +1,9 @@
 //! The views: what a snapshot says of providers, endpoints and components over a window.
 
+mod comparison;
 mod component;
 mod endpoint;
+mod experiment;
 mod history;
 mod provider;
 mod reading;
@@ -14,10 +16,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use comparison::{
+    DurationComparison, ShareComparison, Significance, SignificanceTest, VariantComparison,
+};
 pub use component::{ComponentPerformance, ComponentsView};
 pub use endpoint::{
     EndpointPerformance, EndpointsSummary, EndpointsView, MethodPerformance, ParameterAverages,
 };
+pub use experiment::{ExperimentPerformance, ExperimentsView, VariantPerformance};
 pub use history::{HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView};
 pub use provider::{ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView};
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
@@ -25,6 +31,7 @@ pub use stats::{FirstTokenStats, PerformanceStats};
 
 pub(crate) use component::components;
 pub(crate) use endpoint::endpoints;
+pub(crate) use experiment::experiments;
 pub(crate) use history::history;
 #[cfg(feature = "server")]
 pub(crate) use history::known_scopes;
@@ -83,6 +90,9 @@ pub enum ViewError {
     /// Never seen.
     #[error("there is no component, or no operation of it, of that name")]
     UnknownComponent,
+    /// Never seen.
+    #[error("there is no experiment, or no variant of it, of that name")]
+    UnknownExperiment,
     /// There is no such figure there.
     #[error("there is no {metric} of {scope}")]
     NotInScope {

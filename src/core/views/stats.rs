@@ -102,6 +102,11 @@ impl Durations {
         }
     }
 
+    /// All of them.
+    pub(crate) const fn aggregate(&self) -> Option<&Aggregate> {
+        self.aggregate.as_ref()
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.aggregate.as_ref().map_or(0, Aggregate::count)
     }
@@ -120,7 +125,7 @@ impl Durations {
     }
 
     /// A percentile, whose error goes to `error`.
-    fn quantile_ms(&self, q: f64, error: &mut ErrorBound) -> Option<f64> {
+    pub(crate) fn quantile_ms(&self, q: f64, error: &mut ErrorBound) -> Option<f64> {
         let (value, percent) = self.aggregate.as_ref()?.quantile(q)?;
         error.include_percent(percent);
         Some(value * self.unit_ms)

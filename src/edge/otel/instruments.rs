@@ -4,7 +4,7 @@
 //! is limited here, before the SDK sees them: what comes later shares a series under `_OTHER`.
 
 use super::{
-    keys::{AttemptKey, ComponentKey, RequestKey, WordHasher, attribute},
+    keys::{AttemptKey, ComponentKey, ExperimentKey, RequestKey, WordHasher, attribute},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
     streams::CARDINALITY_LIMIT,
 };
@@ -55,7 +55,7 @@ pub(crate) struct Instruments {
     attempts: SeriesMap<AttemptKey, AttemptSeries>,
     requests: SeriesMap<RequestKey, RequestSeries>,
     components: SeriesMap<ComponentKey, BoundHistogram<f64>>,
-    timers: SeriesMap<Label, BoundHistogram<f64>>,
+    experiments: SeriesMap<ExperimentKey, BoundHistogram<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
 }
@@ -69,7 +69,7 @@ struct Meters {
     request_size: Histogram<u64>,
     response_size: Histogram<u64>,
     component_duration: Histogram<f64>,
-    timer_duration: Histogram<f64>,
+    experiment_duration: Histogram<f64>,
     cache_results: Counter<u64>,
     rate_limit_hits: Counter<u64>,
     timeouts: Counter<u64>,
@@ -105,7 +105,7 @@ impl Instruments {
             attempts: SeriesMap::default(),
             requests: SeriesMap::default(),
             components: SeriesMap::default(),
-            timers: SeriesMap::default(),
+            experiments: SeriesMap::default(),
             costs,
             figures,
         }
@@ -134,8 +134,8 @@ impl Instruments {
             Kind::Attempt => self.record_attempt(measurement),
             Kind::Operation => self.record_request(measurement),
             Kind::Component => self.record_component(measurement),
+            Kind::Experiment => self.record_experiment(measurement),
             Kind::Signal => self.record_signal(measurement),
-            Kind::Timer => self.record_timer(measurement),
         }
     }
 
@@ -266,18 +266,22 @@ impl Instruments {
             .record(seconds(measurement.duration));
     }
 
-    fn record_timer(&mut self, measurement: &Measurement) {
-        let mut name = measurement.component;
-        if self.timers.len() >= MAX_SERIES && !self.timers.contains_key(&name) {
+    fn record_experiment(&mut self, measurement: &Measurement) {
+        let mut key = ExperimentKey {
+            experiment: measurement.component,
+            variant: measurement.component_operation,
+            error: measurement.error,
+        };
+        if self.experiments.len() >= MAX_SERIES && !self.experiments.contains_key(&key) {
             self.figures.refused.fetch_add(1, Ordering::Relaxed);
-            name = Label::OTHER;
+            key.variant = Label::OTHER;
         }
-        self.timers
-            .entry(name)
+        self.experiments
+            .entry(key)
             .or_insert_with(|| {
                 self.figures.in_use.fetch_add(1, Ordering::Relaxed);
-                let attributes = attribute(names::TIMER, &self.labels.timers, name);
-                self.meter.timer_duration.bind(attributes.as_slice())
+                let attributes = key.attributes(&self.labels);
+                self.meter.experiment_duration.bind(&attributes)
             })
             .record(seconds(measurement.duration));
     }
@@ -370,7 +374,10 @@ impl Meters {
                 names::COMPONENT_DURATION,
                 "Duration of work inside the gateway",
             ),
-            timer_duration: seconds(names::TIMER_DURATION, "Durations observed by named timers"),
+            experiment_duration: seconds(
+                names::EXPERIMENT_DURATION,
+                "Duration of one try of a variant of an experiment",
+            ),
             cache_results: counter(
                 names::CACHE_RESULTS,
                 "{result}",

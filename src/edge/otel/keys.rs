@@ -35,6 +35,13 @@ pub(super) struct ComponentKey {
     pub(super) error: Option<&'static str>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ExperimentKey {
+    pub(super) experiment: Label,
+    pub(super) variant: Label,
+    pub(super) error: Option<&'static str>,
+}
+
 impl AttemptKey {
     /// Sorted by key: the SDK keeps what comes unsorted twice.
     pub(super) fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
@@ -114,6 +121,19 @@ impl ComponentKey {
     }
 }
 
+impl ExperimentKey {
+    pub(super) fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
+        [
+            attribute(names::EXPERIMENT, &labels.experiments, self.experiment),
+            attribute(names::VARIANT, &labels.variants, self.variant),
+            self.error.map(|e| KeyValue::new(names::ERROR_TYPE, e)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
 pub(super) fn attribute(key: &'static str, table: &LabelTable, label: Label) -> Option<KeyValue> {
     table.text(label).map(|text| KeyValue::new(key, text))
 }
@@ -142,6 +162,14 @@ impl Hash for RequestKey {
 impl Hash for ComponentKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let labels = u64::from(self.component.number()) | u64::from(self.operation.number()) << 16;
+        state.write_u64(labels);
+        hash_error(self.error, state);
+    }
+}
+
+impl Hash for ExperimentKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let labels = u64::from(self.experiment.number()) | u64::from(self.variant.number()) << 16;
         state.write_u64(labels);
         hash_error(self.error, state);
     }

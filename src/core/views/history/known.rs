@@ -52,6 +52,10 @@ pub(crate) fn known_scopes(snapshot: &Snapshot, scope: &HistoryScope) -> Vec<Str
                 name: label(key, names::COMPONENT).to_owned(),
                 operation: None,
             },
+            HistoryScope::Experiment { .. } => HistoryScope::Experiment {
+                name: label(key, names::EXPERIMENT).to_owned(),
+                variant: None,
+            },
         };
         known.insert(one.to_string());
     }

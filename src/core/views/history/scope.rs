@@ -37,17 +37,25 @@ pub enum HistoryScope {
         /// One of its operations; all of them if `None`.
         operation: Option<String>,
     },
+    /// `experiment:<name>` or `experiment:<name>/<variant>`: tries of one experiment.
+    Experiment {
+        /// The experiment.
+        name: String,
+        /// One of its variants; all of them if `None`.
+        variant: Option<String>,
+    },
 }
 
 impl HistoryScope {
     /// The forms that it takes in a query.
-    pub const FORMS: [&str; 6] = [
+    pub const FORMS: [&str; 7] = [
         "gateway",
         "providers",
         "provider:<name>",
         "model:<provider>/<model>",
         "endpoint:<path>",
         "component:<name>[/<operation>]",
+        "experiment:<name>[/<variant>]",
     ];
 
     /// The scope that `text` spells.
@@ -67,14 +75,12 @@ impl HistoryScope {
             }
             "endpoint" => name_or(Self::Endpoint(name.to_owned())),
             "component" => {
-                let (name, operation) = match name.split_once('/') {
-                    Some((name, operation)) => (name, Some(operation.to_owned())),
-                    None => (name, None),
-                };
-                (!name.is_empty()).then(|| Self::Component {
-                    name: name.to_owned(),
-                    operation,
-                })
+                let (name, operation) = name_and_part(name)?;
+                Some(Self::Component { name, operation })
+            }
+            "experiment" => {
+                let (name, variant) = name_and_part(name)?;
+                Some(Self::Experiment { name, variant })
             }
             _ => None,
         }
@@ -88,6 +94,7 @@ impl HistoryScope {
                 names::GEN_AI_OPERATION_DURATION
             }
             Self::Component { .. } => names::COMPONENT_DURATION,
+            Self::Experiment { .. } => names::EXPERIMENT_DURATION,
         }
     }
 
@@ -122,6 +129,10 @@ impl HistoryScope {
                 let is_wanted = |wanted: &String| label(key, names::OPERATION) == wanted;
                 label(key, names::COMPONENT) == name && operation.as_ref().is_none_or(is_wanted)
             }
+            Self::Experiment { name, variant } => {
+                let is_wanted = |wanted: &String| label(key, names::VARIANT) == wanted;
+                label(key, names::EXPERIMENT) == name && variant.as_ref().is_none_or(is_wanted)
+            }
         }
     }
 
@@ -146,6 +157,7 @@ impl HistoryScope {
                 ViewError::UnknownEndpoint,
             ),
             Self::Component { .. } => (false, ViewError::UnknownComponent),
+            Self::Experiment { .. } => (false, ViewError::UnknownExperiment),
         };
         let durations = self.durations();
         let mut seen = snapshot.history.totals.series.iter();
@@ -158,6 +170,27 @@ impl HistoryScope {
     }
 }
 
+/// `<name>` or `<name>/<part>`.
+fn name_and_part(text: &str) -> Option<(String, Option<String>)> {
+    let (name, part) = match text.split_once('/') {
+        Some((name, part)) => (name, Some(part.to_owned())),
+        None => (text, None),
+    };
+    (!name.is_empty()).then(|| (name.to_owned(), part))
+}
+
+fn write_with_part(
+    f: &mut fmt::Formatter<'_>,
+    kind: &str,
+    name: &str,
+    part: Option<&str>,
+) -> fmt::Result {
+    match part {
+        Some(part) => write!(f, "{kind}:{name}/{part}"),
+        None => write!(f, "{kind}:{name}"),
+    }
+}
+
 impl fmt::Display for HistoryScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,10 +199,14 @@ impl fmt::Display for HistoryScope {
             Self::Provider(name) => write!(f, "provider:{name}"),
             Self::Model { provider, model } => write!(f, "model:{provider}/{model}"),
             Self::Endpoint(path) => write!(f, "endpoint:{path}"),
-            Self::Component { name, operation } => match operation {
-                Some(operation) => write!(f, "component:{name}/{operation}"),
-                None => write!(f, "component:{name}"),
-            },
+            Self::Component {
+                name,
+                operation: part,
+            } => write_with_part(f, "component", name, part.as_deref()),
+            Self::Experiment {
+                name,
+                variant: part,
+            } => write_with_part(f, "experiment", name, part.as_deref()),
         }
     }
 }

@@ -386,6 +386,7 @@ fn what_cannot_be_answered_is_said() {
         ("model:zai/nothing", ViewError::UnknownModel),
         ("endpoint:/nowhere", ViewError::UnknownEndpoint),
         ("component:nothing", ViewError::UnknownComponent),
+        ("experiment:nothing", ViewError::UnknownExperiment),
     ] {
         let scope = HistoryScope::parse(scope).unwrap();
         assert_eq!(answer(query.clone().scope(scope)), error);
@@ -428,6 +429,8 @@ fn scopes_are_written_as_they_are_read() {
         "endpoint:/v1/{id}:run",
         "component:router",
         "component:router/parse",
+        "experiment:prompt",
+        "experiment:prompt/short",
     ] {
         assert_eq!(HistoryScope::parse(text).unwrap().to_string(), text);
     }
