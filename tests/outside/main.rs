@@ -3,7 +3,7 @@
 //! What a machine lacks is left out, and said so on the terminal; with `AIMUX_OUTSIDE=required`,
 //! as in CI, it is a failure instead. What is looked for:
 //!
-//! - `prometheus` and `promtool` on the `PATH`
+//! - `prometheus`, `promtool`, `prometheus-pushgateway` and `prometheus-alertmanager` on the `PATH`
 //! - `AIMUX_PYTHON`: a Python that has the packages `openai` and `anthropic`
 //! - `AIMUX_TRACE`: a CSV file with the columns `TIMESTAMP,ContextTokens,GeneratedTokens`
 
@@ -17,6 +17,7 @@
 
 mod clients;
 mod gateway;
+mod pushed;
 mod replay;
 mod scrape;
 #[path = "../support/mod.rs"]

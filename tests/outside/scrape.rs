@@ -134,7 +134,7 @@ impl Drop for Prometheus {
 }
 
 /// An address on loopback that was free a moment ago.
-fn free_address() -> std::net::SocketAddr {
+pub(super) fn free_address() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }

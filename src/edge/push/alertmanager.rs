@@ -50,7 +50,8 @@ const MOST_RESOLVED: usize = 1_024;
 /// One that has ended is posted with its end until the Alertmanager took it. Labels are those of
 /// the alert (`rule`, `metric`, `severity`, and `provider`, `model` or `endpoint`), `alertname`
 /// (the metric, or the rule of a closure), `service`, `instance` (`host:pid`, so that two of
-/// your replicas are two alerts), and those set with [`label`](Self::label), which win.
+/// your replicas are two alerts), and those set with [`label`](Self::label), which win. What the
+/// closure of a custom rule said it is about is in `exported_instance`.
 /// Annotations are `summary`, `description`, `value` and `threshold`.
 ///
 /// A post is tried until the next one is due. What is given up is counted, with its reason, in
@@ -276,8 +277,14 @@ impl Post {
             ("service", &self.about.service),
             ("instance", &self.about.instance),
         ]);
-        let own = detail.labels.iter().chain(&self.settings.labels);
-        labels.extend(own.map(|(name, value)| (&**name, &**value)));
+        let own = detail.labels.iter().map(|(name, value)| match &**name {
+            // As Prometheus does where a label of its own has the name.
+            "instance" => ("exported_instance", &**value),
+            name => (name, &**value),
+        });
+        labels.extend(own);
+        let set = self.settings.labels.iter();
+        labels.extend(set.map(|(name, value)| (&**name, &**value)));
         let mut annotations = BTreeMap::from([
             ("summary", detail.message.clone()),
             (

@@ -266,12 +266,14 @@ impl Pushes {
         let target = pushgateway.check().map_err(PushError::Setting)?;
         let (told, result) = mpsc::channel();
         // Not the others' stop: this is bounded by itself.
-        let (stop, stopped) = watch::channel(Some(self.clock.now().after(deadline)));
+        let (stop, stopped) = watch::channel(None);
         let counts = Arc::new(Delivered::new(String::new()));
         let courier = self.courier(target, counts, deadline, stopped);
         let mut message = pushgateway::Group::put(pushgateway, text);
         runtime.spawn(async move {
-            told.send(courier.deliver(&mut message).await).ok();
+            let delivered = tokio::time::timeout(deadline, courier.deliver(&mut message));
+            told.send(delivered.await.unwrap_or(Err(Loss::Shutdown)))
+                .ok();
             drop(stop);
         });
         match result.recv_timeout(deadline) {
