@@ -358,8 +358,9 @@ impl MonitorBuilder {
         PerformanceMonitor::start(self)
     }
 
-    /// [`build`](Self::build), and the monitor's layer on a registry as the global subscriber: for
-    /// a service that has no subscriber yet.
+    /// [`build`](Self::build), the monitor's layer on a registry as the global subscriber, and the
+    /// monitor as [the global one](PerformanceMonitor::set_global): for a service that has no
+    /// subscriber yet.
     ///
     /// # Errors
     /// As `build`; and if there is a global subscriber already.
@@ -368,6 +369,7 @@ impl MonitorBuilder {
         let monitor = self.build()?;
         let subscriber = tracing_subscriber::registry().with(monitor.layer());
         tracing::subscriber::set_global_default(subscriber).map_err(BuildError::SubscriberSet)?;
+        monitor.set_global();
         Ok(monitor)
     }
 

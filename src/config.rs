@@ -18,6 +18,8 @@ pub struct Limits {
     pub endpoints: usize,
     /// Components; 64 by default, with four operations each on average.
     pub components: usize,
+    /// Names of timers; 64 by default.
+    pub timers: usize,
     /// Experiments; 32 by default, with eight variants each on average.
     pub experiments: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Limits {
             models: 256,
             endpoints: 128,
             components: 64,
+            timers: 64,
             experiments: 32,
         }
     }

@@ -28,6 +28,8 @@
 //! - [`ProvidersView`], [`EndpointsView`], [`ComponentsView`], [`RealTimeView`] and
 //!   [`PerformanceReport`] are the answers, as values and as JSON alike.
 //! - [`Attempt`] and [`Operation`] are guards for code without spans: they see a cancelled future.
+//! - [`track_component!`], [`track_operation!`] and [`timer!`] measure the rest of the gateway, with
+//!   a handle or without.
 //! - [`HttpLayer`] measures the endpoints of an axum app, and [`SpanBody`] keeps a span open to the
 //!   end of a streamed body.
 //! - [`ViewReader`] and [`streams`] go onto a meter provider of your own.
@@ -43,10 +45,12 @@ mod core;
 mod edge;
 mod error;
 mod event_type;
+mod global;
 mod handle;
 #[cfg(feature = "server")]
 mod http;
 mod lifecycle;
+mod macros;
 mod monitor;
 mod names;
 #[cfg(feature = "push")]
@@ -68,6 +72,7 @@ pub use core::{
     guards::{Attempt, Operation},
     memory::MemoryMetrics,
     record::EventId,
+    timer::{RunningTimer, Timer},
     views::{
         CacheCounts, ComponentPerformance, ComponentsView, Coverage, DurationComparison,
         EndpointPerformance, EndpointsSummary, EndpointsView, ExperimentPerformance,
@@ -78,6 +83,7 @@ pub use core::{
         VariantPerformance, ViewError,
     },
     window::Window,
+    work::ComponentWork,
 };
 #[cfg(feature = "server")]
 pub use edge::http_layer::{HttpFuture, HttpLayer, HttpService, MeasuredBody, SpanBody};
@@ -88,6 +94,7 @@ pub use edge::push::{Alertmanager, Elasticsearch, Pushgateway, Webhook};
 pub use error::PushError;
 pub use error::{BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
+pub use global::{global, timer, track_component, track_operation};
 pub use monitor::PerformanceMonitor;
 pub use tick::MonitorHealth;
 

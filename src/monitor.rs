@@ -11,6 +11,7 @@ use crate::{
             instruments::Instruments, prometheus::ClassicBuckets, reader::ViewReader,
             streams::streams,
         },
+        own_log,
     },
     error::{BuildError, ShutdownError},
     names,
@@ -35,7 +36,7 @@ use opentelemetry_sdk::{
 };
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
     thread,
     time::Duration,
 };
@@ -50,6 +51,18 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 #[derive(Clone)]
 pub struct PerformanceMonitor {
     inner: Arc<Inner>,
+}
+
+/// A monitor that may be gone.
+pub(crate) struct WeakMonitor(Option<Weak<Inner>>);
+
+impl WeakMonitor {
+    pub(crate) const NONE: Self = Self(None);
+
+    pub(crate) fn upgrade(&self) -> Option<PerformanceMonitor> {
+        let inner = self.0.as_ref()?.upgrade()?;
+        Some(PerformanceMonitor { inner })
+    }
 }
 
 struct Inner {
@@ -333,6 +346,11 @@ impl PerformanceMonitor {
         (&self.inner.pushes, &self.inner.runtime)
     }
 
+    /// The same without keeping it alive.
+    pub(crate) fn downgrade(&self) -> WeakMonitor {
+        WeakMonitor(Some(Arc::downgrade(&self.inner)))
+    }
+
     /// What the tick works on.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
@@ -521,8 +539,10 @@ where
     let body = body(stopped);
     spawn("aimux-io", move || {
         let _ends: mpsc::Sender<()> = ends;
+        own_log::thread("aimux-io", "started");
         runtime.block_on(body);
         drop(runtime);
+        own_log::thread("aimux-io", "ended");
     })?;
     Ok(Io { stop, ended })
 }

@@ -26,6 +26,8 @@ pub(crate) const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_request
 pub(crate) const COST: &str = "aimux.cost";
 /// Duration of one piece of component work, in seconds.
 pub(crate) const COMPONENT_DURATION: &str = "aimux.component.duration";
+/// Durations observed by hand, in seconds, split by [`TIMER`].
+pub(crate) const TIMER_DURATION: &str = "aimux.timer.duration";
 /// Duration of one try of a variant of an experiment, in seconds.
 pub(crate) const EXPERIMENT_DURATION: &str = "aimux.experiment.duration";
 /// Answers of the response cache, split by [`CACHE_RESULT`].
@@ -64,6 +66,8 @@ pub(crate) const METRIC_OVERFLOW: &str = "otel.metric.overflow";
 pub(crate) const COMPONENT: &str = "aimux.component";
 /// What the component did.
 pub(crate) const OPERATION: &str = "aimux.operation";
+/// The name of a timer.
+pub(crate) const TIMER: &str = "aimux.timer";
 /// An experiment: what is tried in several variants.
 pub(crate) const EXPERIMENT: &str = "aimux.experiment";
 /// The variant of it that was tried.
@@ -76,6 +80,9 @@ pub(crate) const FAILOVER_FROM: &str = "aimux.failover.from";
 pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
 /// Why.
 pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
+
+/// The target of what the monitor says of itself.
+pub(crate) const LOG_TARGET: &str = "aimux_otel";
 
 // The span that stands for an operation which the HTTP layer keeps.
 /// Its target.
@@ -132,7 +139,7 @@ pub(crate) const GEN_AI_TIME_PER_OUTPUT_CHUNK: &str =
     "gen_ai.client.operation.time_per_output_chunk";
 
 /// The names whose histograms are made exponential, whoever records them.
-pub(crate) const EXPONENTIAL: [&str; 9] = [
+pub(crate) const EXPONENTIAL: [&str; 10] = [
     GEN_AI_OPERATION_DURATION,
     GEN_AI_TIME_TO_FIRST_CHUNK,
     GEN_AI_TIME_PER_OUTPUT_CHUNK,
@@ -141,6 +148,7 @@ pub(crate) const EXPONENTIAL: [&str; 9] = [
     HTTP_SERVER_REQUEST_BODY_SIZE,
     HTTP_SERVER_RESPONSE_BODY_SIZE,
     COMPONENT_DURATION,
+    TIMER_DURATION,
     EXPERIMENT_DURATION,
 ];
 

@@ -13,7 +13,7 @@ use crate::{
         deliveries::{Deliveries, PushHealth},
         events::{PerformanceEvent, RecentEvents},
         labels::LabelTable,
-        measurement::Measurement,
+        measurement::{Kind, Measurement},
         queue::Closed,
         recorder::{DropReason, LabelTables, Recorder, Tally},
         settings::{Settings, SettingsCell},
@@ -23,6 +23,7 @@ use crate::{
     edge::{
         layer::Subscribers,
         otel::{instruments::Instruments, reader::ViewReader},
+        own_log,
         process::Process,
     },
     error::OutOfRange,
@@ -138,6 +139,11 @@ impl Tally for Counter {
             let mut counted = 0;
             for measurement in measurements.by_ref().take(BATCH) {
                 state.instruments.record(&measurement);
+                counted += 1;
+                // What a timer observed is no event.
+                if measurement.kind == Kind::Timer {
+                    continue;
+                }
                 if self.observer.is_some() {
                     let number = state.recent.number() + 1;
                     events.push(PerformanceEvent::from_measurement(
@@ -147,7 +153,6 @@ impl Tally for Counter {
                     ));
                 }
                 state.recent.push(measurement);
-                counted += 1;
             }
             drop(state);
             self.counted.fetch_add(counted, Ordering::Relaxed);
@@ -353,6 +358,7 @@ impl Shared {
     /// Runs until [`stop`](Self::stop): the body of the tick's thread.
     pub(crate) fn run(&self) {
         self.counter.thread.set(std::thread::current()).ok();
+        own_log::thread("aimux-tick", "started");
         let mut windows = Windows::new(WindowConfig {
             retention: self.settings.get().retention,
             ..WindowConfig::default()
@@ -362,6 +368,8 @@ impl Shared {
         let mut later = Vec::new();
         let mut collected_at = self.started;
         let mut was_active = true;
+        let mut said_active = None;
+        let mut told = self.settings.get();
         loop {
             let stop = self.stop.load(Ordering::Acquire);
             let active = self.active.load(Ordering::Acquire);
@@ -373,10 +381,10 @@ impl Shared {
             let due = collected_at.after(interval);
             let wanted = self.wanted.swap(false, Ordering::AcqRel);
             let wanted = wanted && now.since(collected_at) >= FRESH;
-            // The time that it was stopped makes a slot of its own.
-            let resumed = active && !was_active;
+            let changed = active != was_active;
             was_active = active;
-            let due = active && (resumed || now >= due || wanted);
+            // The time that it was stopped makes a slot of its own.
+            let due = active && (changed || now >= due || wanted);
             let collects = stop || due || asked > *lock(&self.served);
             // What ends while the queue is drained belongs to the next collection.
             let until = if collects && !stop {
@@ -398,6 +406,16 @@ impl Shared {
                 collected_at = now;
                 *lock(&self.served) = asked;
                 self.served_one.notify_all();
+                self.log_collection(now);
+            }
+            // A subscriber that was installed after the start hears of it too.
+            if collects && said_active != Some(active) {
+                own_log::monitoring(active);
+                said_active = Some(active);
+            }
+            if !Arc::ptr_eq(&told, &settings) {
+                own_log::settings(&told, &settings);
+                told = settings;
             }
             if stop {
                 break;
@@ -413,6 +431,7 @@ impl Shared {
         // Under the lock, so that nobody goes to sleep between looking and waiting.
         drop(lock(&self.served));
         self.served_one.notify_all();
+        own_log::thread("aimux-tick", "ended");
     }
 
     fn collect_into(
@@ -445,8 +464,18 @@ impl Shared {
         self.notify(&[], &alerts, until);
     }
 
-    /// Tells the sinks, with nothing locked: they may ask the monitor in turn.
+    /// Says in the log what the collection that began at `began` came to.
+    fn log_collection(&self, began: Timestamp) {
+        let took = self.recorder.now().since(began);
+        let latest = self.latest();
+        let bytes = self.window_bytes.load(Ordering::Relaxed);
+        own_log::collected(latest.history.totals.series.len(), bytes, took);
+        own_log::memory(&latest.memory);
+    }
+
+    /// Tells the log and the sinks, with nothing locked: they may ask the monitor in turn.
     fn notify(&self, changes: &[AlertChange], alerts: &Alerts, now: Timestamp) {
+        changes.iter().for_each(own_log::alert);
         if self.sinks.is_empty() {
             return;
         }
@@ -490,7 +519,8 @@ impl Shared {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct MonitorHealth {
-    /// Operations, attempts, component work and signals that were handed to the monitor.
+    /// Operations, attempts, component work, signals and what timers observed, as it was handed to
+    /// the monitor.
     pub offered: u64,
     /// Those that are counted in the instruments. What still waits in the queue is not yet.
     pub counted: u64,

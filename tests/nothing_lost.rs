@@ -1,5 +1,5 @@
-//! Eight threads record while others read, and at the end the monitor is shut down under them:
-//! what was offered is counted or dropped, to the last one.
+//! Eight threads record while others read; then the monitor is changed, stopped and started under
+//! them, and at the end shut down: what was offered is counted or dropped, to the last one.
 //!
 //! `AIMUX_STRESS_EVENTS` sets how many events are recorded before the shutdown.
 
@@ -11,7 +11,9 @@
     reason = "a test"
 )]
 
-use aimux_otel::{PerformanceMonitor, Window};
+use aimux_otel::{
+    EventFilter, PerformanceEventType, PerformanceMonitor, Window, timer, track_operation,
+};
 use std::{
     sync::{
         Barrier,
@@ -31,7 +33,8 @@ fn events() -> u64 {
     set.map_or(200_000, |text| text.parse().unwrap())
 }
 
-/// The `n`th event of a thread: a span, a call with a handle, or a request that is begun and ended.
+/// The `n`th event of a thread: a span, a call with a handle, or a request that is begun and ended
+/// within component work, and timed; how many measurements that makes.
 fn record(monitor: &PerformanceMonitor, n: u64) -> u64 {
     let model = MODELS[n as usize % MODELS.len()];
     match n % 4 {
@@ -56,10 +59,12 @@ fn record(monitor: &PerformanceMonitor, n: u64) -> u64 {
             1
         }
         _ => {
-            // The start and the end are an event each.
+            // The start and the end are an event each, and there are the work and the timer.
+            track_operation!(monitor, "router", "route");
+            timer!(monitor, "routing").observe(Duration::from_micros(n));
             let id = monitor.record_request_start("", "/v1/chat/completions", "POST", "", "");
             assert!(monitor.record_request_end(id, true, 200, 10, "", 0.0));
-            2
+            4
         }
     }
 }
@@ -78,6 +83,8 @@ fn what_is_offered_is_counted_or_dropped() {
     let stop_reading = AtomicBool::new(false);
     let halfway = Barrier::new(THREADS as usize + 1);
     let go_on = Barrier::new(THREADS as usize + 1);
+    let is_changed = AtomicBool::new(false);
+    let changed = Barrier::new(THREADS as usize + 1);
 
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -86,8 +93,18 @@ fn what_is_offered_is_counted_or_dropped() {
                 offered.fetch_add(recorded, Ordering::Relaxed);
                 halfway.wait();
                 go_on.wait();
+                // Changes, stops and starts come in here, for as long as they take.
+                let mut recorded = 0;
+                let mut n = 0;
+                while !is_changed.load(Ordering::Relaxed) {
+                    recorded += record(&monitor, n);
+                    n += 1;
+                }
+                changed.wait();
                 // The shutdown comes somewhere in here.
-                let recorded: u64 = (0..per_thread / 10).map(|n| record(&monitor, n)).sum();
+                recorded += (0..per_thread / 10)
+                    .map(|n| record(&monitor, n))
+                    .sum::<u64>();
                 late.fetch_add(recorded, Ordering::Relaxed);
             });
         }
@@ -116,10 +133,32 @@ fn what_is_offered_is_counted_or_dropped() {
         assert_eq!(providers.providers["cerebras"].total_requests, 2 * quarter);
         assert_eq!(providers.providers["openai"].total_requests, quarter);
         assert_eq!(endpoints.aggregated.total_operations, quarter);
+        let components = monitor.components(Window::SinceStart).unwrap();
+        let work = &components.components["router"].stats;
+        assert_eq!(work.total_operations, quarter);
+        assert_eq!(components.timers["routing"].total_operations, quarter);
         let cost = (2 * quarter + 2 * quarter) as f64 / 1e6;
         assert_eq!(providers.summary.total_estimated_cost, cost);
 
         go_on.wait();
+        // Changed, stopped and started again under those who record: nobody gets lost in between.
+        for n in 0..20 {
+            let interval = Duration::from_millis(10 + 5 * n);
+            let hours = Duration::from_secs(3_600) * (1 + n as u32 % 3);
+            monitor.set_event_filter(match n % 2 {
+                0 => EventFilter::types([PerformanceEventType::ProviderEnd]).failures_only(),
+                _ => EventFilter::ALL,
+            });
+            monitor.start_monitoring(interval, hours).unwrap();
+            if n % 3 == 0 {
+                monitor.stop_monitoring();
+            }
+        }
+        monitor
+            .start_monitoring(Duration::from_millis(50), Duration::from_secs(3_600))
+            .unwrap();
+        is_changed.store(true, Ordering::Relaxed);
+        changed.wait();
         monitor.shutdown(Duration::from_secs(60)).unwrap();
         stop_reading.store(true, Ordering::Relaxed);
     });
@@ -130,6 +169,13 @@ fn what_is_offered_is_counted_or_dropped() {
     println!("{health:?}");
     assert_eq!(health.offered, offered);
     assert_eq!(health.counted + dropped, offered);
-    assert_eq!(dropped, health.dropped["shutdown"]);
+    assert_eq!(
+        dropped,
+        health.dropped["shutdown"] + health.dropped["stopped"]
+    );
+    assert!(
+        health.dropped["stopped"] > 0,
+        "some were recorded while it was stopped"
+    );
     assert!(Span::current().is_none());
 }

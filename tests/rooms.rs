@@ -19,8 +19,10 @@ const ROOMS: [&[&str]; 5] = [
     &[
         "analysis",
         "builder",
+        "global",
         "handle",
         "lifecycle",
+        "macros",
         "monitor",
         "pushing",
         "lib",

@@ -47,6 +47,7 @@ impl Keep {
             | names::GEN_AI_TIME_TO_FIRST_CHUNK
             | names::HTTP_SERVER_REQUEST_DURATION
             | names::COMPONENT_DURATION
+            | names::TIMER_DURATION
             | names::EXPERIMENT_DURATION
             | names::COST
             | names::CACHE_RESULTS

@@ -41,6 +41,13 @@ pub struct PerformanceEvent {
     /// What that part did.
     pub operation: String,
     /// Values by recognised or declared keys; others are dropped when the event is recorded.
+    ///
+    /// Recognised are `provider`, `model`, `endpoint`, `method`, `status_code`, `error_type`,
+    /// `cost`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`,
+    /// `reasoning_tokens`, `request_size`, `response_size`, `ttft_ms`, `request_id`, `variant`,
+    /// `success` (`false` or `0` makes it a failure), and of a failover `from`, `to` and `reason`.
+    /// [`metadata_keys`](crate::MonitorBuilder::metadata_keys) declares more. A value longer than
+    /// 256 bytes is cut off.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -148,7 +155,7 @@ impl PerformanceEvent {
                 Some(EXPERIMENTS.to_owned()),
                 text(measurement.component, &labels.experiments),
             ),
-            Kind::Component | Kind::Signal => (
+            Kind::Component | Kind::Signal | Kind::Timer => (
                 text(measurement.component, &labels.components),
                 text(
                     measurement.component_operation,

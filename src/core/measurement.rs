@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Experiment,
     /// Something that happened at a moment, such as a cache hit.
     Signal,
+    /// What somebody observed with a timer: its name is the `component`, in the table of timers.
+    Timer,
 }
 
 /// An amount that may be absent.
@@ -165,6 +167,16 @@ impl Measurement {
             time_to_first_chunk: Amount::NONE,
             custom: None,
         }
+    }
+
+    /// Sets the time to the first chunk; whether that many nanoseconds are one.
+    pub(crate) fn set_time_to_first_chunk(&mut self, nanos: f64) -> bool {
+        // Some 290 years.
+        let is_one = nanos >= 0.0 && nanos < 2f64.powi(63);
+        if is_one {
+            self.time_to_first_chunk = Amount::new(nanos as u64);
+        }
+        is_one
     }
 
     pub(crate) fn cost(&self) -> Option<NanoUsd> {

@@ -30,6 +30,8 @@ pub(crate) mod span;
 pub(crate) mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod timer;
 pub(crate) mod totals;
 pub(crate) mod views;
 pub(crate) mod window;
+pub(crate) mod work;

@@ -15,27 +15,6 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventId(Option<u64>);
 
-/// The metadata keys that are kept without being declared.
-const RECOGNISED_KEYS: [&str; 17] = [
-    "provider",
-    "model",
-    "endpoint",
-    "method",
-    "status_code",
-    "error_type",
-    "cost",
-    "input_tokens",
-    "output_tokens",
-    "request_size",
-    "response_size",
-    "ttft_ms",
-    "request_id",
-    "variant",
-    "success",
-    "from",
-    "to",
-];
-
 /// The component of an event that tells of one try of a variant of an experiment.
 pub(crate) const EXPERIMENTS: &str = "abtest";
 
@@ -164,54 +143,62 @@ impl Recorder {
             let operation = label_of(&labels.component_operations, &event.operation);
             measurement.component_operation = operation;
         }
-        let mut kept = Vec::new();
-        for (key, value) in event.metadata {
-            let number = || self.count_of(value.parse().unwrap_or(u64::MAX));
-            match key.as_str() {
-                "provider" => measurement.provider = labels.providers.label(&value),
-                "model" => measurement.model = labels.models.label(&value),
-                "endpoint" => measurement.endpoint = labels.endpoints.label(&value),
-                "method" => measurement.method = Some(Method::from_text(&value)),
-                "error_type" => measurement.error = failure(true, &value),
-                "status_code" => {
-                    measurement.status = self.status_of(value.parse().unwrap_or(0));
-                }
-                "cost" => {
-                    let cost = value.parse().unwrap_or(f64::NAN);
-                    self.note_cost(&mut measurement, cost);
-                }
-                "input_tokens" => measurement.input_tokens = number(),
-                "output_tokens" => measurement.output_tokens = number(),
-                "request_size" => measurement.request_size = number(),
-                "response_size" => measurement.response_size = number(),
-                "from" => measurement.provider = labels.providers.label(&value),
-                "to" => measurement.failover_to = labels.providers.label(&value),
-                "success" => {
-                    failed |= value.eq_ignore_ascii_case("false") || value == "0";
-                    kept.push((key, shown(&value)));
-                }
-                "variant" if measurement.kind == Kind::Experiment => {
-                    measurement.component_operation = labels.variants.label(&value);
-                }
-                _ if RECOGNISED_KEYS.contains(&key.as_str())
-                    || self.metadata_keys.contains(&key) =>
-                {
-                    kept.push((key, shown(&value)));
-                }
-                _ => {}
-            }
+        for (key, value) in &event.metadata {
+            failed |= self.note(&mut measurement, key, value);
         }
-        if !event.id.is_empty() || !kept.is_empty() {
-            measurement.custom = Some(Box::new(Custom {
-                id: shown(&event.id),
-                metadata: kept,
-            }));
+        if !event.id.is_empty() {
+            custom(&mut measurement).id = shown(&event.id);
         }
-        settle_status(&mut measurement);
-        if failed && !measurement.failed() {
-            measurement.error = Some(names::OTHER);
-        }
+        settle(&mut measurement, failed);
         self.offer(measurement);
+    }
+
+    /// Takes over one metadata value: into the field that its key names, as it is if the key is
+    /// recognised otherwise or declared, else not at all. Whether it says that it was a failure.
+    pub(crate) fn note(&self, measurement: &mut Measurement, key: &str, value: &str) -> bool {
+        let labels = &self.labels;
+        let count = || self.count_of(value.parse().unwrap_or(u64::MAX));
+        let number = || value.parse::<f64>().unwrap_or(f64::NAN);
+        match key {
+            "provider" | "from" => measurement.provider = labels.providers.label(value),
+            "to" => measurement.failover_to = labels.providers.label(value),
+            "reason" if measurement.event == PerformanceEventType::FailoverInitiated => {
+                measurement.reason = labels.reasons.label(value);
+            }
+            "model" => measurement.model = labels.models.label(value),
+            "endpoint" => measurement.endpoint = labels.endpoints.label(value),
+            "method" => measurement.method = Some(Method::from_text(value)),
+            "error_type" => measurement.error = failure(true, value),
+            "status_code" => measurement.status = self.status_of(value.parse().unwrap_or(0)),
+            "cost" => self.note_cost(measurement, number()),
+            "ttft_ms" => self.note_first_chunk(measurement, number() * 1e6),
+            "input_tokens" => measurement.input_tokens = count(),
+            "output_tokens" => measurement.output_tokens = count(),
+            "cache_read_tokens" => measurement.cache_read_tokens = count(),
+            "cache_write_tokens" => measurement.cache_write_tokens = count(),
+            "reasoning_tokens" => measurement.reasoning_tokens = count(),
+            "request_size" => measurement.request_size = count(),
+            "response_size" => measurement.response_size = count(),
+            "success" => {
+                keep(measurement, key, value);
+                return value.eq_ignore_ascii_case("false") || value == "0";
+            }
+            "variant" if measurement.kind == Kind::Experiment => {
+                measurement.component_operation = labels.variants.label(value);
+            }
+            "request_id" | "variant" => keep(measurement, key, value),
+            _ if self.metadata_keys.iter().any(|declared| declared == key) => {
+                keep(measurement, key, value);
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn note_first_chunk(&self, measurement: &mut Measurement, nanos: f64) {
+        if !measurement.set_time_to_first_chunk(nanos) {
+            self.unreadable();
+        }
     }
 
     pub(crate) fn note_cost(&self, measurement: &mut Measurement, cost_usd: f64) {
@@ -250,6 +237,27 @@ fn failure(success: bool, error_type: &str) -> Option<&'static str> {
         (true, "") => None,
         (false, "") => Some(names::OTHER),
         (_, text) => Some(error_type::canonical(text)),
+    }
+}
+
+/// The error type of what is complete, `failed` if it says so in words.
+pub(crate) fn settle(measurement: &mut Measurement, failed: bool) {
+    settle_status(measurement);
+    if failed && !measurement.failed() {
+        measurement.error = Some(names::OTHER);
+    }
+}
+
+fn custom(measurement: &mut Measurement) -> &mut Custom {
+    measurement.custom.get_or_insert_default()
+}
+
+/// Keeps `value` as it is, in the place of an earlier one.
+fn keep(measurement: &mut Measurement, key: &str, value: &str) {
+    let metadata = &mut custom(measurement).metadata;
+    match metadata.iter_mut().find(|(kept, _)| kept == key) {
+        Some((_, kept)) => *kept = shown(value),
+        None => metadata.push((key.to_owned(), shown(value))),
     }
 }
 

@@ -81,6 +81,7 @@ pub(crate) struct LabelTables {
     pub(crate) experiments: LabelTable,
     pub(crate) variants: LabelTable,
     pub(crate) reasons: LabelTable,
+    pub(crate) timers: LabelTable,
 }
 
 impl LabelTables {
@@ -92,6 +93,7 @@ impl LabelTables {
             models: model_limit,
             endpoints,
             components,
+            timers,
             experiments,
         } = config.limits;
         Self {
@@ -104,6 +106,7 @@ impl LabelTables {
             experiments: LabelTable::new([], experiments),
             variants: LabelTable::new([], experiments.saturating_mul(8)),
             reasons: LabelTable::new([], 32),
+            timers: LabelTable::new([], timers),
         }
     }
 
@@ -113,7 +116,7 @@ impl LabelTables {
     }
 
     /// Each table with its name, as it is reported.
-    pub(crate) fn named(&self) -> [(&'static str, &LabelTable); 9] {
+    pub(crate) fn named(&self) -> [(&'static str, &LabelTable); 10] {
         [
             ("provider", &self.providers),
             ("model", &self.models),
@@ -124,6 +127,7 @@ impl LabelTables {
             ("experiment", &self.experiments),
             ("variant", &self.variants),
             ("failover_reason", &self.reasons),
+            ("timer", &self.timers),
         ]
     }
 }
@@ -370,7 +374,7 @@ pub(crate) fn settle_status(measurement: &mut Measurement) {
     let from = match measurement.kind {
         Kind::Attempt | Kind::Component | Kind::Experiment => 400,
         Kind::Operation => 500,
-        Kind::Signal => return,
+        Kind::Signal | Kind::Timer => return,
     };
     if let (None, Some(status)) = (measurement.error, measurement.status)
         && status >= from
@@ -404,5 +408,60 @@ pub(crate) fn label_of(table: &LabelTable, text: &str) -> Label {
         Label::NONE
     } else {
         table.label(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorder(max_open: usize) -> Recorder {
+        let config = Config {
+            max_open,
+            ..Config::default()
+        };
+        Recorder::new(Clock::start(), 1, &config)
+    }
+
+    fn request(recorder: &Recorder) -> crate::core::record::EventId {
+        recorder.request_start("req", "/anthropic", "POST", "cerebras", "m")
+    }
+
+    #[test]
+    fn a_request_that_never_ends_is_given_up_after_an_hour() {
+        let recorder = recorder(1_000);
+        let before = recorder.now();
+        let forgotten = request(&recorder);
+        let kept = recorder.begin(recorder.operation("/long", "GET"), true);
+        let after = recorder.now();
+        recorder.give_up_what_never_ended(before.after(NEVER_ENDED));
+        assert_eq!(
+            recorder.dropped(DropReason::NeverEnded),
+            0,
+            "an hour is not over"
+        );
+        recorder.give_up_what_never_ended(after.after(NEVER_ENDED + Duration::from_nanos(1)));
+        assert_eq!(recorder.dropped(DropReason::NeverEnded), 1);
+        assert_eq!(recorder.offered(), 2, "its start, and that it was given up");
+        assert!(!recorder.request_end(forgotten, true, 200, 0, "", 0.0));
+        assert!(
+            kept.is_some_and(|key| recorder.end(key, |_| {})),
+            "a guard will end it"
+        );
+    }
+
+    #[test]
+    fn requests_that_never_end_are_bounded_and_make_room_when_they_are_given_up() {
+        let recorder = recorder(256);
+        for _ in 0..10_000 {
+            request(&recorder);
+        }
+        let open = recorder.operations.len() as u64;
+        assert!(open <= 256, "{open}");
+        assert_eq!(recorder.dropped(DropReason::TooManyOpen), 10_000 - open);
+        recorder.give_up_what_never_ended(recorder.now().after(2 * NEVER_ENDED));
+        assert_eq!(recorder.dropped(DropReason::NeverEnded), open);
+        let next = request(&recorder);
+        assert!(recorder.request_end(next, true, 200, 0, "", 0.0));
     }
 }

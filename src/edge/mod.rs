@@ -4,6 +4,7 @@
 pub(crate) mod http_layer;
 pub(crate) mod layer;
 pub(crate) mod otel;
+pub(crate) mod own_log;
 pub(crate) mod process;
 #[cfg(feature = "push")]
 pub(crate) mod push;

@@ -12,7 +12,7 @@ use crate::core::views::{Coverage, ViewError};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 1] = [names::COMPONENT_DURATION];
+pub(super) const METRICS: [&str; 2] = [names::COMPONENT_DURATION, names::TIMER_DURATION];
 
 /// All components: the answer of `/performance/components`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -25,6 +25,8 @@ pub struct ComponentsView {
     pub components_count: usize,
     /// By name: those that worked in the window.
     pub components: BTreeMap<String, ComponentPerformance>,
+    /// By name: the timers that observed something in the window.
+    pub timers: BTreeMap<String, PerformanceStats>,
 }
 
 /// What one component did.
@@ -44,11 +46,33 @@ pub(crate) fn components(snapshot: &Snapshot, window: Window) -> Result<Componen
     let reading = Reading::new(snapshot, window, &METRICS, |_| true)?;
     let mut error = ErrorBound::default();
     let components = of_reading(&reading, &mut error);
+    let timers = timers_of_reading(&reading, &mut error);
     Ok(ComponentsView {
         coverage: reading.coverage(error),
         components_count: components.len(),
         components,
+        timers,
     })
+}
+
+/// What the timers observed, by name; the largest error of a percentile goes to `error`.
+pub(super) fn timers_of_reading(
+    reading: &Reading<'_>,
+    error: &mut ErrorBound,
+) -> BTreeMap<String, PerformanceStats> {
+    let mut builders: BTreeMap<&str, StatsBuilder> = BTreeMap::new();
+    for series in reading
+        .of(&[names::TIMER_DURATION])
+        .filter(|series| series.aggregate.is_some())
+    {
+        let builder = builders.entry(series.label(names::TIMER)).or_default();
+        builder.add(series, false);
+    }
+    let seconds = reading.last_minute_seconds;
+    builders
+        .into_iter()
+        .map(|(name, builder)| (name.to_owned(), builder.finish(seconds, error)))
+        .collect()
 }
 
 /// What they did, by name; the largest error of a percentile goes to `error`.
@@ -59,7 +83,7 @@ pub(super) fn of_reading(
     type Builder<'r> = (StatsBuilder, BTreeMap<&'r str, StatsBuilder>);
     let mut builders: BTreeMap<&str, Builder<'_>> = BTreeMap::new();
     for series in reading
-        .of(&METRICS)
+        .of(&[names::COMPONENT_DURATION])
         .filter(|series| series.aggregate.is_some())
     {
         let failed = series.error_type().is_some();

@@ -12,7 +12,7 @@ use crate::core::views::component::{self, ComponentPerformance};
 use crate::core::views::endpoint::{self, EndpointPerformance, EndpointsSummary};
 use crate::core::views::provider::{self, ProviderPerformance, ProvidersSummary};
 use crate::core::views::reading::{Reading, SeriesReading};
-use crate::core::views::stats::ErrorBound;
+use crate::core::views::stats::{ErrorBound, PerformanceStats};
 use crate::core::views::{Coverage, ViewError, percent};
 use crate::core::window::Window;
 use crate::names;
@@ -74,6 +74,8 @@ pub struct PerformanceReport {
     pub aggregated: EndpointsSummary,
     /// By component.
     pub component_performance: BTreeMap<String, ComponentPerformance>,
+    /// By name: what the timers observed.
+    pub timers: BTreeMap<String, PerformanceStats>,
     /// What the response cache answered.
     pub cache: CacheCounts,
     /// How often a rate limit was hit.
@@ -149,6 +151,7 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
     let (provider_performance, summary) = provider::of_reading(&reading, None, &mut error)?;
     let (endpoint_performance, aggregated) = endpoint::of_reading(&reading, None, &mut error)?;
     let component_performance = component::of_reading(&reading, &mut error);
+    let timers = component::timers_of_reading(&reading, &mut error);
     let alerts = snapshot.alerts.texts();
     Ok(PerformanceReport {
         coverage: reading.coverage(error),
@@ -160,6 +163,7 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
         endpoint_performance,
         aggregated,
         component_performance,
+        timers,
         cache: cache(&reading),
         rate_limit_hits: total(reading.of(&[names::RATE_LIMIT_HITS])),
         timeouts: total(reading.of(&[names::TIMEOUTS])),

@@ -3,7 +3,7 @@
 use super::field::{Field, Meaning, recognise, recognise_in_event};
 use crate::{
     config::Config,
-    names::{HTTP_OPERATION, HTTP_TARGET},
+    names::{HTTP_OPERATION, HTTP_TARGET, LOG_TARGET},
 };
 use std::{
     collections::HashSet,
@@ -158,6 +158,9 @@ impl Callsites {
         if metadata.is_span() {
             return metadata.target() == HTTP_TARGET || names.any(makes_ours);
         }
+        if metadata.target() == LOG_TARGET {
+            return false;
+        }
         names.any(|name| name == "aimux.event" || self.error_events && name == "error")
     }
 
@@ -213,6 +216,10 @@ impl Callsites {
                 added.foreign_spans.extend(place);
             }
             return callsite;
+        }
+        // What the monitor says of itself is never measured.
+        if metadata.target() == LOG_TARGET {
+            return None;
         }
         if metadata.fields().iter().any(|f| f.name() == "aimux.event") {
             let mut fields = fields_of(metadata, recognise_in_event);

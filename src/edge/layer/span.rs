@@ -213,9 +213,8 @@ impl Reader<'_> {
                     Meaning::TimeToFirstChunk => 1e9,
                     _ => 1e6,
                 };
-                match nanos_of(number * to_nanos) {
-                    Some(nanos) => measurement.time_to_first_chunk = Amount::new(nanos),
-                    None => self.unreadable(),
+                if !measurement.set_time_to_first_chunk(number * to_nanos) {
+                    self.unreadable();
                 }
             }
             _ if number >= 0.0 && number < 2f64.powi(63) && number.fract() == 0.0 => {
@@ -300,9 +299,4 @@ fn event_of(text: &str) -> Option<PerformanceEventType> {
         "failover_initiated" => PerformanceEventType::FailoverInitiated,
         _ => return None,
     })
-}
-
-/// Whole nanoseconds, if that is a length of time below some 290 years.
-fn nanos_of(nanos: f64) -> Option<u64> {
-    (nanos >= 0.0 && nanos < 2f64.powi(63)).then_some(nanos as u64)
 }

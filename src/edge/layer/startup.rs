@@ -1,5 +1,6 @@
 //! The warning at start-up that a global filter keeps every span from the layer.
 
+use crate::names::LOG_TARGET;
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -38,9 +39,9 @@ impl Subscribers {
         }
         for dispatch in waiting.iter().filter_map(WeakDispatch::upgrade) {
             tracing_core::dispatcher::with_default(&dispatch, || {
-                if !tracing::enabled!(target: "aimux_otel", tracing::Level::INFO, provider) {
+                if !tracing::enabled!(target: LOG_TARGET, tracing::Level::INFO, provider) {
                     tracing::warn!(
-                        target: "aimux_otel",
+                        target: LOG_TARGET,
                         "a global filter disables spans at INFO, so that nothing of them can be \
                          measured; put the filter on the layers it is meant for, with \
                          `.with_filter()`"

@@ -4,7 +4,7 @@
 //! the SDK's sampler then decides. A per-layer filter in front would look every span up again for
 //! each callback, so the decision is made here, and remembered for the sampled spans only.
 
-use crate::{config::TraceSampling, core::open::OpenTable};
+use crate::{config::TraceSampling, core::open::OpenTable, names::LOG_TARGET};
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use opentelemetry_sdk::trace::SdkTracer;
 use std::{
@@ -23,7 +23,7 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 const GLANCE: usize = 4_096;
 
 /// Crates that an exporter itself is made of: their spans would feed back.
-const OWN_TRANSPORT: [&str; 8] = [
+const OWN_TRANSPORT: [&str; 7] = [
     "opentelemetry",
     "tonic",
     "h2",
@@ -31,7 +31,6 @@ const OWN_TRANSPORT: [&str; 8] = [
     "hyper_util",
     "reqwest",
     "tower",
-    "aimux_otel::http_surface",
 ];
 
 pub(crate) struct Traces<S> {
@@ -49,10 +48,12 @@ impl<S> std::fmt::Debug for Traces<S> {
     }
 }
 
-/// Whether a callsite is traced at all: `INFO` and above, and not of an exporter's own transport.
+/// Whether a callsite is traced at all: `INFO` and above, not of an exporter's own transport, and
+/// not what the monitor says of itself.
 pub(super) fn is_traced(metadata: &Metadata<'_>) -> bool {
-    let root = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::INFO && !OWN_TRANSPORT.contains(&root)
+    let target = metadata.target();
+    let root = target.split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO && target != LOG_TARGET && !OWN_TRANSPORT.contains(&root)
 }
 
 impl<S> Traces<S>

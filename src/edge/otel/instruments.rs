@@ -55,6 +55,7 @@ pub(crate) struct Instruments {
     attempts: SeriesMap<AttemptKey, AttemptSeries>,
     requests: SeriesMap<RequestKey, RequestSeries>,
     components: SeriesMap<ComponentKey, BoundHistogram<f64>>,
+    timers: SeriesMap<Label, BoundHistogram<f64>>,
     experiments: SeriesMap<ExperimentKey, BoundHistogram<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
@@ -69,6 +70,7 @@ struct Meters {
     request_size: Histogram<u64>,
     response_size: Histogram<u64>,
     component_duration: Histogram<f64>,
+    timer_duration: Histogram<f64>,
     experiment_duration: Histogram<f64>,
     cache_results: Counter<u64>,
     rate_limit_hits: Counter<u64>,
@@ -105,6 +107,7 @@ impl Instruments {
             attempts: SeriesMap::default(),
             requests: SeriesMap::default(),
             components: SeriesMap::default(),
+            timers: SeriesMap::default(),
             experiments: SeriesMap::default(),
             costs,
             figures,
@@ -136,6 +139,7 @@ impl Instruments {
             Kind::Component => self.record_component(measurement),
             Kind::Experiment => self.record_experiment(measurement),
             Kind::Signal => self.record_signal(measurement),
+            Kind::Timer => self.record_timer(measurement),
         }
     }
 
@@ -266,6 +270,22 @@ impl Instruments {
             .record(seconds(measurement.duration));
     }
 
+    fn record_timer(&mut self, measurement: &Measurement) {
+        let mut name = measurement.component;
+        if self.timers.len() >= MAX_SERIES && !self.timers.contains_key(&name) {
+            self.figures.refused.fetch_add(1, Ordering::Relaxed);
+            name = Label::OTHER;
+        }
+        self.timers
+            .entry(name)
+            .or_insert_with(|| {
+                self.figures.in_use.fetch_add(1, Ordering::Relaxed);
+                let attributes = attribute(names::TIMER, &self.labels.timers, name);
+                self.meter.timer_duration.bind(attributes.as_slice())
+            })
+            .record(seconds(measurement.duration));
+    }
+
     fn record_experiment(&mut self, measurement: &Measurement) {
         let mut key = ExperimentKey {
             experiment: measurement.component,
@@ -374,6 +394,7 @@ impl Meters {
                 names::COMPONENT_DURATION,
                 "Duration of work inside the gateway",
             ),
+            timer_duration: seconds(names::TIMER_DURATION, "Durations observed by named timers"),
             experiment_duration: seconds(
                 names::EXPERIMENT_DURATION,
                 "Duration of one try of a variant of an experiment",
