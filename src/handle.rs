@@ -9,8 +9,8 @@ use crate::{
         recorder::Recorder,
         timer::Timer,
         views::{
-            self, ComponentsView, EndpointsView, PerformanceReport, ProvidersView, RealTimeView,
-            ViewError,
+            self, ComponentsView, EndpointsView, MemoryView, PerformanceReport, ProvidersView,
+            RealTimeView, ViewError,
         },
         window::Window,
         work::ComponentWork,
@@ -45,6 +45,15 @@ impl PerformanceMonitor {
     /// A window longer than the retention, or of no length.
     pub fn components(&self, window: Window) -> Result<ComponentsView, ViewError> {
         views::components(&self.shared().fresh(), window)
+    }
+
+    /// The memory of the process, how it changed over `window`, and its CPU, network, input and
+    /// output.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn memory(&self, window: Window) -> Result<MemoryView, ViewError> {
+        views::memory(&self.shared().fresh(), window)
     }
 
     /// Providers and endpoints over `window`, the newest events, memory and alerts.

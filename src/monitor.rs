@@ -8,8 +8,8 @@ use crate::{
     edge::{
         layer::{self, Traces},
         otel::{
-            instruments::Instruments, prometheus::ClassicBuckets, reader::ViewReader,
-            streams::streams,
+            instruments::Instruments, process::observe_process, prometheus::ClassicBuckets,
+            reader::ViewReader, streams::streams,
         },
         own_log,
     },
@@ -170,6 +170,7 @@ impl PerformanceMonitor {
         let mut shared = Shared::new(recorder, counter, reader, config, settings, sinks.collect());
         shared.deliveries = deliveries;
         let shared = Arc::new(shared);
+        observe_process(&meter_provider.meter(names::SCOPE), &shared.process);
 
         let of = Arc::downgrade(&shared);
         let empty = shared.latest();

@@ -39,6 +39,62 @@ pub(crate) const TIMEOUTS: &str = "aimux.timeouts";
 /// Failovers, split by [`FAILOVER_FROM`], [`FAILOVER_TO`] and [`FAILOVER_REASON`].
 pub(crate) const FAILOVERS: &str = "aimux.failovers";
 
+// Metrics of the process and the system conventions.
+/// CPU time of the process, in seconds, split by [`CPU_MODE`].
+pub(crate) const PROCESS_CPU_TIME: &str = "process.cpu.time";
+/// CPU time of the last collection interval over the most that the process could have had.
+pub(crate) const PROCESS_CPU_UTILIZATION: &str = "process.cpu.utilization";
+/// Resident memory, in bytes.
+pub(crate) const PROCESS_MEMORY_USAGE: &str = "process.memory.usage";
+/// Virtual memory, in bytes.
+pub(crate) const PROCESS_MEMORY_VIRTUAL: &str = "process.memory.virtual";
+/// Page faults, split by [`PAGING_FAULT_TYPE`].
+pub(crate) const PROCESS_PAGING_FAULTS: &str = "process.paging.faults";
+/// Threads.
+pub(crate) const PROCESS_THREAD_COUNT: &str = "process.thread.count";
+/// Open file descriptors.
+pub(crate) const PROCESS_FILE_DESCRIPTORS: &str = "process.unix.file_descriptor.count";
+/// The age of the process, in seconds.
+pub(crate) const PROCESS_UPTIME: &str = "process.uptime";
+/// Bytes that the process caused to be transferred to or from storage, split by [`DISK_DIRECTION`].
+pub(crate) const PROCESS_DISK_IO: &str = "process.disk.io";
+/// Bytes over the network, split by [`NETWORK_DIRECTION`] and [`NETWORK_CLASS`].
+pub(crate) const SYSTEM_NETWORK_IO: &str = "system.network.io";
+/// The machine's memory, in bytes, split by [`SYSTEM_MEMORY_STATE`].
+pub(crate) const SYSTEM_MEMORY_USAGE: &str = "system.memory.usage";
+/// All of the machine's memory, in bytes.
+pub(crate) const SYSTEM_MEMORY_LIMIT: &str = "system.memory.limit";
+
+// What these conventions lack.
+/// Heap in use, in bytes, with [`HEAP_SOURCE`].
+pub(crate) const PROCESS_HEAP_USAGE: &str = "aimux.process.heap.usage";
+/// Resident memory that would kill the process, in bytes.
+pub(crate) const PROCESS_MEMORY_LIMIT: &str = "aimux.process.memory.limit";
+/// Resident memory over that limit.
+pub(crate) const PROCESS_MEMORY_PRESSURE: &str = "aimux.process.memory.pressure";
+/// How many CPUs the process may use at once.
+pub(crate) const PROCESS_CPU_LIMIT: &str = "aimux.process.cpu.limit";
+/// Bytes that the process read and wrote by system calls, split by [`DISK_DIRECTION`].
+pub(crate) const PROCESS_IO: &str = "aimux.process.io";
+/// How many such calls, split by [`DISK_DIRECTION`].
+pub(crate) const PROCESS_IO_CALLS: &str = "aimux.process.io.calls";
+
+/// What the windows keep of the process.
+pub(crate) const PROCESS: [&str; 12] = [
+    PROCESS_CPU_TIME,
+    PROCESS_CPU_UTILIZATION,
+    PROCESS_MEMORY_USAGE,
+    PROCESS_PAGING_FAULTS,
+    PROCESS_THREAD_COUNT,
+    PROCESS_FILE_DESCRIPTORS,
+    PROCESS_DISK_IO,
+    SYSTEM_NETWORK_IO,
+    PROCESS_HEAP_USAGE,
+    PROCESS_MEMORY_PRESSURE,
+    PROCESS_IO,
+    PROCESS_IO_CALLS,
+];
+
 // Attributes of the conventions.
 /// `chat`, `embeddings`, …
 pub(crate) const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
@@ -58,6 +114,16 @@ pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub(crate) const HTTP_ROUTE: &str = "http.route";
 /// The status code of the response.
 pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+/// `user` or `system`.
+pub(crate) const CPU_MODE: &str = "cpu.mode";
+/// `minor` or `major`.
+pub(crate) const PAGING_FAULT_TYPE: &str = "system.paging.fault.type";
+/// `read` or `write`.
+pub(crate) const DISK_DIRECTION: &str = "disk.io.direction";
+/// `receive` or `transmit`.
+pub(crate) const NETWORK_DIRECTION: &str = "network.io.direction";
+/// `used`, `free`, `cached` or `buffers`.
+pub(crate) const SYSTEM_MEMORY_STATE: &str = "system.memory.state";
 /// Marks the series that holds what went over a limit of series.
 pub(crate) const METRIC_OVERFLOW: &str = "otel.metric.overflow";
 
@@ -80,6 +146,10 @@ pub(crate) const FAILOVER_FROM: &str = "aimux.failover.from";
 pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
 /// Why.
 pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
+/// `loopback`, or `external` for all other interfaces.
+pub(crate) const NETWORK_CLASS: &str = "aimux.network.class";
+/// Who tells how much heap is used: `jemalloc` or `kernel_anonymous`.
+pub(crate) const HEAP_SOURCE: &str = "aimux.heap.source";
 
 /// The target of what the monitor says of itself.
 pub(crate) const LOG_TARGET: &str = "aimux_otel";

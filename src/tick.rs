@@ -14,6 +14,7 @@ use crate::{
         events::{PerformanceEvent, RecentEvents},
         labels::LabelTable,
         measurement::{Kind, Measurement},
+        process::{ProcessCell, ProcessSample},
         queue::Closed,
         recorder::{DropReason, LabelTables, Recorder, Tally},
         settings::{Settings, SettingsCell},
@@ -183,6 +184,8 @@ pub(crate) struct Shared {
     pub(crate) settings: SettingsCell,
     pub(crate) started: Timestamp,
     pub(crate) subscribers: Arc<Subscribers>,
+    /// The process at the last collection.
+    pub(crate) process: Arc<ProcessCell>,
     configured: Arc<Configured>,
     reader: ViewReader,
     sinks: Vec<Arc<dyn AlertSink>>,
@@ -227,6 +230,7 @@ impl Shared {
             configured,
             started,
             subscribers: Arc::default(),
+            process: Arc::default(),
             reader,
             sinks,
             deliveries: Arc::default(),
@@ -364,6 +368,9 @@ impl Shared {
             ..WindowConfig::default()
         });
         let mut process = Process::new();
+        process.look_closer(self.started);
+        let before = self.process.set(process.sample(self.recorder.now()));
+        let mut before = Some(before.sample);
         let mut spare = Vec::new();
         let mut later = Vec::new();
         let mut collected_at = self.started;
@@ -399,13 +406,16 @@ impl Shared {
                 // they panic, that must not take the monitor with it.
                 let collect = || {
                     self.subscribers.warn_if_blind();
-                    self.collect_into(&mut windows, collected_at, now, &mut process);
+                    self.process.set(process.sample(now));
+                    self.collect_into(&mut windows, collected_at, now, &mut before);
                 };
                 catch_unwind(AssertUnwindSafe(collect)).ok();
                 self.publish_activity();
                 collected_at = now;
                 *lock(&self.served) = asked;
                 self.served_one.notify_all();
+                // For the next one: nobody has to wait for it.
+                process.look_closer(now);
                 self.log_collection(now);
             }
             // A subscriber that was installed after the start hears of it too.
@@ -439,16 +449,20 @@ impl Shared {
         windows: &mut Windows,
         since: Timestamp,
         until: Timestamp,
-        process: &mut Process,
+        before: &mut Option<ProcessSample>,
     ) {
         // A reader that cannot collect was shut down with its meter provider: the views then
         // stay as they are.
-        let Ok(collection) = self.reader.read(since, until) else {
+        let Ok(mut collection) = self.reader.read(since, until) else {
             return;
         };
+        if let Some(before) = before.take() {
+            before.take_off(&mut collection);
+        }
         windows.append(collection);
         let bytes = u64::try_from(windows.heap_bytes()).unwrap_or(u64::MAX);
         self.window_bytes.store(bytes, Ordering::Relaxed);
+        let process = self.process.get();
         let snapshot = Snapshot {
             started: self.started,
             collected_at: until,
@@ -456,7 +470,8 @@ impl Shared {
             history: windows.history(),
             configured: Arc::clone(&self.configured),
             recent_events: self.counter.newest(RECENT),
-            memory: process.sample(),
+            memory: process.sample.memory(),
+            process,
             alerts: Arc::default(),
         };
         let alerts = Arc::clone(&snapshot.alerts);

@@ -2,6 +2,7 @@
 
 use crate::core::classic::ClassicHistogram;
 use crate::core::histogram::ExponentialHistogram;
+use crate::core::level::Level;
 use crate::core::series::Value;
 use crate::names;
 
@@ -23,8 +24,8 @@ pub(crate) enum Aggregate {
     Sum(f64),
     /// A sum of money, in nano-USD: exact, however often something is added.
     Money(i128),
-    /// The last value.
-    Gauge(f64),
+    /// What was read of a gauge.
+    Level(Level),
 }
 
 /// How much of a metric the windows keep.
@@ -54,6 +55,7 @@ impl Keep {
             | names::RATE_LIMIT_HITS
             | names::TIMEOUTS
             | names::FAILOVERS => Some(Self::Whole),
+            metric if names::PROCESS.contains(&metric) => Some(Self::Whole),
             _ => None,
         }
     }
@@ -67,7 +69,7 @@ impl Aggregate {
             Value::Classic(histogram) => Self::Classic(histogram),
             Value::Sum(usd) if metric == names::COST => Self::Money(nano_usd(usd)),
             Value::Sum(sum) => Self::Sum(if sum.is_finite() { sum } else { 0.0 }),
-            Value::Gauge(value) => Self::Gauge(value),
+            Value::Gauge(value) => Self::Level(Level::of(value)),
         }
     }
 
@@ -81,7 +83,7 @@ impl Aggregate {
             Self::Summary { .. } => Self::Summary { count: 0, sum: 0.0 },
             Self::Sum(_) => Self::Sum(0.0),
             Self::Money(_) => Self::Money(0),
-            Self::Gauge(_) => Self::Gauge(0.0),
+            Self::Level(_) => Self::Level(Level::default()),
         }
     }
 
@@ -118,18 +120,19 @@ impl Aggregate {
             }
             (Self::Sum(own), Self::Sum(other)) => *own += other,
             (Self::Money(own), Self::Money(other)) => *own = own.saturating_add(*other),
-            (Self::Gauge(own), Self::Gauge(other)) => *own = *other,
+            (Self::Level(own), Self::Level(other)) => own.merge(other),
             _ => {}
         }
     }
 
-    /// How many values; zero for what is not a distribution.
+    /// How many values; zero for a sum.
     pub(crate) fn count(&self) -> u64 {
         match self {
             Self::Exponential(histogram) => histogram.count(),
             Self::Classic(histogram) => histogram.count(),
             Self::Summary { count, .. } => *count,
-            Self::Sum(_) | Self::Money(_) | Self::Gauge(_) => 0,
+            Self::Level(level) => level.count,
+            Self::Sum(_) | Self::Money(_) => 0,
         }
     }
 
@@ -140,7 +143,7 @@ impl Aggregate {
             Self::Classic(histogram) => histogram.sum(),
             Self::Summary { sum, .. } | Self::Sum(sum) => *sum,
             Self::Money(nano) => usd(*nano),
-            Self::Gauge(value) => *value,
+            Self::Level(level) => level.sum,
         }
     }
 
@@ -149,6 +152,7 @@ impl Aggregate {
         match self {
             Self::Exponential(histogram) => histogram.min(),
             Self::Classic(histogram) => histogram.min(),
+            Self::Level(level) => (level.count > 0).then_some(level.min),
             _ => None,
         }
     }
@@ -158,6 +162,7 @@ impl Aggregate {
         match self {
             Self::Exponential(histogram) => histogram.max(),
             Self::Classic(histogram) => histogram.max(),
+            Self::Level(level) => (level.count > 0).then_some(level.max),
             _ => None,
         }
     }

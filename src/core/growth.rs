@@ -44,7 +44,7 @@ impl Growth {
                 Some(Aggregate::Money(before)) => now.saturating_sub(*before),
                 _ => *now,
             }),
-            Aggregate::Gauge(value) => Self::Gauge(*value),
+            Aggregate::Level(level) => Self::Gauge(level.last),
         };
         let is_none = match &grown {
             Self::Distribution(values) => values.is_empty(),
@@ -116,6 +116,7 @@ fn classic(before: Option<&ClassicHistogram>, now: &ClassicHistogram) -> Vec<(f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::level::Level;
     use proptest::prelude::*;
 
     fn histogram(scale: i8, values: &[f64]) -> ExponentialHistogram {
@@ -179,7 +180,7 @@ mod tests {
             between(&Aggregate::Sum(1.5), Aggregate::Sum(4.0)),
             Some(Growth::Sum(2.5))
         );
-        let gauge = Aggregate::Gauge(3.0);
+        let gauge = Aggregate::Level(Level::of(3.0));
         assert_eq!(between(&gauge, gauge.clone()), Some(Growth::Gauge(3.0)));
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::core::aggregate::Aggregate;
 use crate::core::classic::ClassicHistogram;
 use crate::core::histogram::ExponentialHistogram;
+use crate::core::level::Level;
 use crate::core::packing::{BitReader, Reader, Writer, best_order};
 
 /// The boundaries that packed classic histograms refer to by position.
@@ -17,16 +18,16 @@ const CLASSIC: u8 = 1;
 const SUMMARY: u8 = 2;
 const SUM: u8 = 3;
 const MONEY: u8 = 4;
-const GAUGE: u8 = 5;
+const LEVEL: u8 = 5;
 
 // What it has: the other bits of the first byte.
 /// Least and largest value are known.
 const EXTREMES: u8 = 8;
-/// The sum is whole, and written as such.
+/// The sum is whole, and written as such; of a gauge, also what was read.
 const WHOLE: u8 = 16;
 /// Some values were zero.
 const ZEROS: u8 = 32;
-/// One value above zero, which is also sum, least and largest.
+/// One value above zero, which is also sum, least and largest; of a gauge, any one value.
 const SINGLE: u8 = 64;
 /// Every bucket of the range is there; else only those that hold something, as gap and count.
 const DENSE: u8 = 128;
@@ -52,10 +53,7 @@ pub(crate) fn pack(aggregate: &Aggregate, bounds: &mut BoundsTable, to: &mut Wri
             to.byte(MONEY);
             to.signed(*nano);
         }
-        Aggregate::Gauge(value) => {
-            to.byte(GAUGE);
-            to.f64(*value);
-        }
+        Aggregate::Level(level) => pack_level(level, to),
     }
 }
 
@@ -76,7 +74,7 @@ impl<'a> Packed<'a> {
     pub(crate) fn count(&self) -> u64 {
         let mut from = Reader::new(self.bytes);
         match from.byte() & KIND {
-            EXPONENTIAL | CLASSIC | SUMMARY => from.u64(),
+            EXPONENTIAL | CLASSIC | SUMMARY | LEVEL => from.u64(),
             _ => 0,
         }
     }
@@ -111,7 +109,7 @@ impl<'a> Packed<'a> {
             },
             SUM => Aggregate::Sum(unpack_sum(first, &mut from)),
             MONEY => Aggregate::Money(from.signed()),
-            _ => Aggregate::Gauge(from.f64()),
+            _ => Aggregate::Level(unpack_level(first, from)),
         }
     }
 
@@ -125,6 +123,49 @@ impl<'a> Packed<'a> {
         let (min, max) = unpack_extremes(first, &mut from);
         let counts: Vec<u64> = (0..=bounds.len()).map(|_| from.u64()).collect();
         ClassicHistogram::from_parts(bounds, counts, sum, min, max)
+    }
+}
+
+/// Bytes and counts are whole, and take half of what a fraction takes.
+fn pack_level(level: &Level, to: &mut Writer) {
+    let Level {
+        count,
+        sum,
+        min,
+        max,
+        last,
+    } = *level;
+    if *level == Level::of(sum) {
+        to.byte(LEVEL | SINGLE | whole(sum));
+        to.varint(1);
+        pack_sum(sum, to);
+        return;
+    }
+    let is_whole = [sum, min, max, last].iter().all(|n| whole(*n) == WHOLE);
+    to.byte(LEVEL | flag(is_whole, WHOLE));
+    to.varint(u128::from(count));
+    for number in [sum, min, max, last] {
+        if is_whole {
+            to.signed(number as i128);
+        } else {
+            to.f64(number);
+        }
+    }
+}
+
+fn unpack_level(first: u8, mut from: Reader<'_>) -> Level {
+    let count = from.u64();
+    let mut number = || unpack_sum(first, &mut from);
+    let sum = number();
+    if first & SINGLE != 0 {
+        return Level::of(sum);
+    }
+    Level {
+        count,
+        sum,
+        min: number(),
+        max: number(),
+        last: number(),
     }
 }
 

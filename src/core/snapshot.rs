@@ -9,6 +9,7 @@ use crate::core::alerts::view::Alerts;
 use crate::core::events::PerformanceEvent;
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::memory::MemoryMetrics;
+use crate::core::process::ProcessState;
 use crate::core::series::{MetricInfo, SeriesKey};
 use crate::core::window::History;
 
@@ -52,6 +53,8 @@ pub(crate) struct Snapshot {
     pub(crate) recent_events: Vec<PerformanceEvent>,
     /// The memory of the process.
     pub(crate) memory: MemoryMetrics,
+    /// The process.
+    pub(crate) process: Arc<ProcessState>,
     /// What is the case of all that is watched for.
     pub(crate) alerts: Arc<Alerts>,
 }
@@ -86,6 +89,7 @@ impl Snapshot {
             configured,
             recent_events: Vec::new(),
             memory: MemoryMetrics::default(),
+            process: Arc::default(),
             alerts: Arc::default(),
         }
     }

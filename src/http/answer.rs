@@ -10,8 +10,8 @@ use crate::{
         snapshot::Snapshot,
         span,
         views::{
-            self, ComponentsView, EndpointsView, ExperimentsView, PerformanceReport, ProvidersView,
-            RealTimeView, ViewError,
+            self, ComponentsView, EndpointsView, ExperimentsView, MemoryView, PerformanceReport,
+            ProvidersView, RealTimeView, ViewError,
         },
         window::Window,
     },
@@ -76,6 +76,10 @@ pub(crate) fn experiments(snapshot: &Snapshot, asked: &Asked) -> Result<Experime
             )
         })
     })
+}
+
+pub(crate) fn memory(snapshot: &Snapshot, asked: &Asked) -> Result<MemoryView, Problem> {
+    views::memory(snapshot, window(asked)).map_err(|error| no_view(&error, Vec::new))
 }
 
 pub(crate) fn metrics(surface: &Surface) -> Result<String, Problem> {

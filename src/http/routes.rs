@@ -44,6 +44,12 @@ pub(crate) static ROUTES: &[Route] = &[
         action: Action::Get(&View(answer::components)),
     },
     Route {
+        path: "/performance/memory",
+        summary: "The process's memory and how it changed, its CPU, network, input and output.",
+        parameters: &[WINDOW],
+        action: Action::Get(&View(answer::memory)),
+    },
+    Route {
         path: "/performance/experiments",
         summary: "The variants of each experiment side by side, and whether they differ by more \
                   than noise.",

@@ -63,6 +63,13 @@ pub struct AlertDetail {
     pub labels: BTreeMap<String, String>,
 }
 
+impl AlertDetail {
+    /// `[severity] message`.
+    pub(crate) fn text(&self) -> String {
+        format!("[{}] {}", self.severity.name(), self.message)
+    }
+}
+
 /// What is the case at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Alerts {
@@ -74,8 +81,7 @@ pub(crate) struct Alerts {
 impl Alerts {
     /// `[severity] message` for each that fires.
     pub(crate) fn texts(&self) -> Vec<String> {
-        let text = |d: &AlertDetail| format!("[{}] {}", d.severity.name(), d.message);
-        self.firing().map(text).collect()
+        self.firing().map(AlertDetail::text).collect()
     }
 
     /// Those that fire.

@@ -40,6 +40,16 @@ fn recorded() -> impl Strategy<Value = ExponentialHistogram> {
     })
 }
 
+/// Fractions or whole numbers, one reading or many, or none.
+fn level() -> impl Strategy<Value = Level> {
+    let reading = prop_oneof![-1e9..1e9_f64, (0..1_u64 << 42).prop_map(|n| n as f64)];
+    prop::collection::vec(reading, 0..6).prop_map(|readings| {
+        let mut level = Level::default();
+        readings.iter().for_each(|n| level.merge(&Level::of(*n)));
+        level
+    })
+}
+
 fn aggregate() -> impl Strategy<Value = Aggregate> {
     let bounds: Arc<[f64]> = [0.1, 1.0, 10.0].into();
     prop_oneof![
@@ -54,7 +64,7 @@ fn aggregate() -> impl Strategy<Value = Aggregate> {
         1 => (any::<u64>(), 0.0..1e9_f64).prop_map(|(count, sum)| Aggregate::Summary { count, sum }),
         1 => prop_oneof![-1e16..1e16_f64, Just(7.0)].prop_map(Aggregate::Sum),
         1 => any::<i128>().prop_map(Aggregate::Money),
-        1 => (-1e9..1e9_f64).prop_map(Aggregate::Gauge),
+        2 => level().prop_map(Aggregate::Level),
     ]
 }
 

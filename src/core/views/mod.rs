@@ -5,6 +5,8 @@ mod component;
 mod endpoint;
 mod experiment;
 mod history;
+mod memory;
+mod process;
 mod provider;
 mod reading;
 mod report;
@@ -25,6 +27,8 @@ pub use endpoint::{
 };
 pub use experiment::{ExperimentPerformance, ExperimentsView, VariantPerformance};
 pub use history::{HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView};
+pub use memory::{MemoryTrends, MemoryView};
+pub use process::{CpuMetrics, IoMetrics, NetworkMetrics, ProcessMetrics};
 pub use provider::{ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView};
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
 pub use stats::{FirstTokenStats, PerformanceStats};
@@ -35,6 +39,7 @@ pub(crate) use experiment::experiments;
 pub(crate) use history::history;
 #[cfg(feature = "server")]
 pub(crate) use history::known_scopes;
+pub(crate) use memory::memory;
 pub(crate) use provider::providers;
 #[cfg(feature = "push")]
 pub(crate) use reading::sources;

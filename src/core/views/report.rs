@@ -10,6 +10,7 @@ use crate::core::memory::MemoryMetrics;
 use crate::core::snapshot::Snapshot;
 use crate::core::views::component::{self, ComponentPerformance};
 use crate::core::views::endpoint::{self, EndpointPerformance, EndpointsSummary};
+use crate::core::views::process::{self, ProcessMetrics};
 use crate::core::views::provider::{self, ProviderPerformance, ProvidersSummary};
 use crate::core::views::reading::{Reading, SeriesReading};
 use crate::core::views::stats::{ErrorBound, PerformanceStats};
@@ -39,6 +40,8 @@ pub struct RealTimeView {
     pub monitoring_active: bool,
     /// The memory of the process.
     pub memory_metrics: MemoryMetrics,
+    /// CPU, network, input and output of the process.
+    pub process_metrics: ProcessMetrics,
     /// By provider.
     pub provider_performance: BTreeMap<String, ProviderPerformance>,
     /// By path.
@@ -64,6 +67,8 @@ pub struct PerformanceReport {
     pub uptime_seconds: f64,
     /// The memory of the process.
     pub memory_metrics: MemoryMetrics,
+    /// CPU, network, input and output of the process.
+    pub process_metrics: ProcessMetrics,
     /// By provider.
     pub provider_performance: BTreeMap<String, ProviderPerformance>,
     /// All providers together.
@@ -118,7 +123,12 @@ pub struct Failover {
 
 /// What was done in `window`, and what is going on.
 pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeView, ViewError> {
-    let metrics = [&provider::METRICS[..], &endpoint::METRICS].concat();
+    let metrics = [
+        &provider::METRICS[..],
+        &endpoint::METRICS,
+        &process::METRICS,
+    ]
+    .concat();
     let reading = Reading::new(snapshot, window, &metrics, |_| true)?;
     let mut error = ErrorBound::default();
     let (provider_performance, _) = provider::of_reading(&reading, None, &mut error)?;
@@ -130,6 +140,7 @@ pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeV
         coverage: reading.coverage(error),
         monitoring_active: snapshot.monitoring_active,
         memory_metrics: snapshot.memory,
+        process_metrics: process::of_reading(&reading),
         provider_performance,
         endpoint_performance,
         recent_events: events.get(older..).unwrap_or_default().to_vec(),
@@ -144,6 +155,7 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
         &provider::METRICS[..],
         &endpoint::METRICS,
         &component::METRICS,
+        &process::METRICS,
         &METRICS,
     ];
     let reading = Reading::new(snapshot, window, &metrics.concat(), |_| true)?;
@@ -158,6 +170,7 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
         monitoring_active: snapshot.monitoring_active,
         uptime_seconds: snapshot.collected_at.since(snapshot.started).as_secs_f64(),
         memory_metrics: snapshot.memory,
+        process_metrics: process::of_reading(&reading),
         provider_performance,
         summary,
         endpoint_performance,

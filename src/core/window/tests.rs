@@ -23,7 +23,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1..400_u64).prop_map(Duration::from_millis),
         2 => (30..4_000_u64).prop_map(Duration::from_secs),
     ];
-    let records = prop::collection::vec((0..6_usize, 0.0..40.0_f64), 0..12);
+    let records = prop::collection::vec((0..7_usize, 0.0..40.0_f64), 0..12);
     prop::collection::vec((time, records), 1..120)
 }
 
@@ -40,6 +40,7 @@ fn series(n: usize) -> SeriesKey {
             GEN_AI_OPERATION_DURATION,
             [provider, (ERROR_TYPE, "timeout")],
         ),
+        6 => key(PROCESS_MEMORY_PRESSURE, []),
         _ => key(
             GEN_AI_OPERATION_DURATION,
             [provider, (GEN_AI_REQUEST_MODEL, &n.to_string())],
@@ -53,6 +54,7 @@ fn play(bench: &mut Bench, steps: &[Step], mut each: impl FnMut(&Bench)) {
             match n {
                 0 => bench.add(series(*n), *value),
                 1 => bench.add(series(*n), value.floor()),
+                6 => bench.set(series(*n), Value::Gauge(*value)),
                 _ => bench.record(series(*n), *value),
             }
         }
@@ -79,6 +81,12 @@ fn assert_same(a: &Aggregate, b: &Aggregate) {
             assert_eq!(a.dense(), b.dense());
             assert_eq!((a.count(), a.zero_count()), (b.count(), b.zero_count()));
             assert_eq!((a.min(), a.max()), (b.min(), b.max()));
+        }
+        (Aggregate::Level(a), Aggregate::Level(b)) => {
+            assert_eq!(
+                (a.count, a.min, a.max, a.last),
+                (b.count, b.min, b.max, b.last)
+            );
         }
         (Aggregate::Summary { .. }, _) => assert_eq!(a.count(), b.count()),
         _ => assert_eq!(a, b),

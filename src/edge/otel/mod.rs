@@ -7,6 +7,7 @@ pub(crate) mod exposition;
 pub(crate) mod instruments;
 mod keys;
 mod observed;
+pub(crate) mod process;
 pub(crate) mod prometheus;
 #[cfg(feature = "push")]
 pub(crate) mod pushes;
