@@ -13,6 +13,13 @@ use std::{
     time::Duration,
 };
 
+/// What promtool does not like, and the conventions of OpenTelemetry want: they call two gauges a
+/// count, and everybody who exposes them does.
+const KNOWN_COMPLAINTS: [&str; 2] = [
+    r#"process_thread_count non-histogram and non-summary metrics should not have "_count" suffix"#,
+    r#"process_unix_file_descriptor_count non-histogram and non-summary metrics should not have "_count" suffix"#,
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_accepts_the_exposition_under_load() {
     let Some(promtool) = program("promtool") else {
@@ -35,8 +42,13 @@ async fn promtool_accepts_the_exposition_under_load() {
             .write_all(exposition.as_bytes())
             .unwrap();
         let output = check.wait_with_output().unwrap();
-        let complaints = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{complaints}\n{exposition}");
+        let said =
+            String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        let is_new = |line: &&str| !line.is_empty() && !KNOWN_COMPLAINTS.contains(line);
+        let complaints: Vec<&str> = said.lines().filter(is_new).collect();
+        assert!(complaints.is_empty(), "{complaints:#?}\n{exposition}");
+        // It has these, and so says that it has.
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
