@@ -305,12 +305,9 @@ fn events_by_hand_reach_every_field_that_their_keys_name() {
         (&*failover.from, &*failover.to, &*failover.reason),
         ("cerebras", "zai", "timeout")
     );
-    assert_eq!(
-        report.component_performance["abtest"]
-            .stats
-            .failed_operations,
-        1
-    );
+    let experiments = monitor.experiments(Window::SinceStart).unwrap();
+    let button = &experiments.experiments["button"];
+    assert_eq!(button.variants["b"].stats.failed_operations, 1);
     let events = monitor.recent_events();
     assert_eq!(events[0].metadata["cache_read_tokens"], "7");
     assert_eq!(events[0].metadata["reasoning_tokens"], "8");

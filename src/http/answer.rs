@@ -104,7 +104,9 @@ pub(crate) fn no_view(error: &ViewError, known: impl FnOnce() -> Vec<String>) ->
             return over_time::METRIC.refused(detail).allowed(known());
         }
         ViewError::UnknownExperiment => EXPERIMENT.name,
-        ViewError::UnknownModel | ViewError::UnknownComponent => over_time::SCOPE.name,
+        ViewError::UnknownModel | ViewError::UnknownComponent | ViewError::UnknownTimer => {
+            over_time::SCOPE.name
+        }
     };
     Problem::new(StatusCode::NOT_FOUND, detail)
         .field(field)

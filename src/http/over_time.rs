@@ -20,8 +20,8 @@ pub(crate) const METRIC: Parameter = Parameter {
 pub(crate) const SCOPE: Parameter = Parameter {
     name: "scope",
     about: "Where: `gateway`, `providers`, `provider:<name>`, `model:<provider>/<model>`, \
-            `endpoint:<path>`, `component:<name>[/<operation>]` or \
-            `experiment:<name>[/<variant>]`. Without it, `gateway`.",
+            `endpoint:<path>`, `component:<name>[/<operation>]`, \
+            `timer:<name>` or `experiment:<name>[/<variant>]`. Without it, `gateway`.",
     kind: Kind::Text,
 };
 /// Over which time. Another description than that of the other routes' window, for the same.
@@ -79,6 +79,7 @@ pub(crate) fn history(snapshot: &Snapshot, asked: &Asked) -> Result<HistoryView,
         | ViewError::UnknownEndpoint
         | ViewError::UnknownModel
         | ViewError::UnknownComponent
+        | ViewError::UnknownTimer
         | ViewError::UnknownExperiment => {
             let known = || views::known_scopes(snapshot, &query.scope);
             no_view(&error, known).field(SCOPE.name)

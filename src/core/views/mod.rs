@@ -98,6 +98,9 @@ pub enum ViewError {
     /// Never seen.
     #[error("there is no experiment, or no variant of it, of that name")]
     UnknownExperiment,
+    /// Never seen.
+    #[error("there is no timer of that name")]
+    UnknownTimer,
     /// There is no such figure there.
     #[error("there is no {metric} of {scope}")]
     NotInScope {

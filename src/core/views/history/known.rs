@@ -52,6 +52,7 @@ pub(crate) fn known_scopes(snapshot: &Snapshot, scope: &HistoryScope) -> Vec<Str
                 name: label(key, names::COMPONENT).to_owned(),
                 operation: None,
             },
+            HistoryScope::Timer(_) => HistoryScope::Timer(label(key, names::TIMER).to_owned()),
             HistoryScope::Experiment { .. } => HistoryScope::Experiment {
                 name: label(key, names::EXPERIMENT).to_owned(),
                 variant: None,

@@ -37,6 +37,8 @@ pub enum HistoryScope {
         /// One of its operations; all of them if `None`.
         operation: Option<String>,
     },
+    /// `timer:<name>`: what one named timer observed.
+    Timer(String),
     /// `experiment:<name>` or `experiment:<name>/<variant>`: tries of one experiment.
     Experiment {
         /// The experiment.
@@ -48,13 +50,14 @@ pub enum HistoryScope {
 
 impl HistoryScope {
     /// The forms that it takes in a query.
-    pub const FORMS: [&str; 7] = [
+    pub const FORMS: [&str; 8] = [
         "gateway",
         "providers",
         "provider:<name>",
         "model:<provider>/<model>",
         "endpoint:<path>",
         "component:<name>[/<operation>]",
+        "timer:<name>",
         "experiment:<name>[/<variant>]",
     ];
 
@@ -78,6 +81,7 @@ impl HistoryScope {
                 let (name, operation) = name_and_part(name)?;
                 Some(Self::Component { name, operation })
             }
+            "timer" => name_or(Self::Timer(name.to_owned())),
             "experiment" => {
                 let (name, variant) = name_and_part(name)?;
                 Some(Self::Experiment { name, variant })
@@ -94,6 +98,7 @@ impl HistoryScope {
                 names::GEN_AI_OPERATION_DURATION
             }
             Self::Component { .. } => names::COMPONENT_DURATION,
+            Self::Timer(_) => names::TIMER_DURATION,
             Self::Experiment { .. } => names::EXPERIMENT_DURATION,
         }
     }
@@ -129,6 +134,7 @@ impl HistoryScope {
                 let is_wanted = |wanted: &String| label(key, names::OPERATION) == wanted;
                 label(key, names::COMPONENT) == name && operation.as_ref().is_none_or(is_wanted)
             }
+            Self::Timer(name) => label(key, names::TIMER) == name,
             Self::Experiment { name, variant } => {
                 let is_wanted = |wanted: &String| label(key, names::VARIANT) == wanted;
                 label(key, names::EXPERIMENT) == name && variant.as_ref().is_none_or(is_wanted)
@@ -157,6 +163,7 @@ impl HistoryScope {
                 ViewError::UnknownEndpoint,
             ),
             Self::Component { .. } => (false, ViewError::UnknownComponent),
+            Self::Timer(_) => (false, ViewError::UnknownTimer),
             Self::Experiment { .. } => (false, ViewError::UnknownExperiment),
         };
         let durations = self.durations();
@@ -203,6 +210,7 @@ impl fmt::Display for HistoryScope {
                 name,
                 operation: part,
             } => write_with_part(f, "component", name, part.as_deref()),
+            Self::Timer(name) => write!(f, "timer:{name}"),
             Self::Experiment {
                 name,
                 variant: part,

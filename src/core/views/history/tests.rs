@@ -75,6 +75,10 @@ fn record(bench: &mut Bench, event: &Event) {
     let model = (GEN_AI_REQUEST_MODEL, event.model);
     let place = [provider, model];
     let route = (HTTP_ROUTE, event.endpoint);
+    bench.record(
+        key(TIMER_DURATION, [(TIMER, event.endpoint)]),
+        event.seconds,
+    );
     let component = [(COMPONENT, "router"), (OPERATION, event.model)];
     let [first, second] = component;
     let (attempt, operation, work) = match event.error_type {
@@ -144,6 +148,10 @@ fn share(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 
+fn failures(events: &[&Event]) -> usize {
+    events.iter().filter(|e| e.error_type.is_some()).count()
+}
+
 /// What a point has to say of `events`, over `seconds`.
 fn exact(
     metric: HistoryMetric,
@@ -152,13 +160,15 @@ fn exact(
     seconds: f64,
 ) -> Option<f64> {
     use HistoryMetric as M;
+    // A timer only observes: nothing fails.
+    let never_fails = matches!(scope, HistoryScope::Timer(_));
     let of_operations = matches!(scope, HistoryScope::Gateway | HistoryScope::Endpoint(_));
     // Of an operation the series has the status alone, which here is no error of the server's.
     let count = |wanted: &dyn Fn(&str) -> bool| {
-        let is = |e: &&&Event| !of_operations && e.error_type.is_some_and(wanted);
+        let is = |e: &&&Event| !of_operations && !never_fails && e.error_type.is_some_and(wanted);
         events.iter().filter(is).count()
     };
-    let failed = events.iter().filter(|e| e.error_type.is_some()).count();
+    let failed = if never_fails { 0 } else { failures(events) };
     let (n, succeeded) = (events.len(), events.len() - failed);
     let ms: Vec<f64> = events.iter().map(|e| e.seconds * 1e3).collect();
     let mean = |sum: f64| (n > 0).then(|| sum / n as f64);
@@ -214,6 +224,7 @@ fn scopes() -> Vec<(HistoryScope, fn(&Event) -> bool)> {
         (HistoryScope::parse("model:zai/meta/large").unwrap(), |e| {
             (e.provider, e.model) == ("zai", "meta/large")
         }),
+        (HistoryScope::Timer("/a".into()), |e| e.endpoint == "/a"),
         (HistoryScope::Endpoint("/a".into()), |e| e.endpoint == "/a"),
         (HistoryScope::parse("component:router").unwrap(), |_| true),
         (
@@ -386,6 +397,7 @@ fn what_cannot_be_answered_is_said() {
         ("model:zai/nothing", ViewError::UnknownModel),
         ("endpoint:/nowhere", ViewError::UnknownEndpoint),
         ("component:nothing", ViewError::UnknownComponent),
+        ("timer:nothing", ViewError::UnknownTimer),
         ("experiment:nothing", ViewError::UnknownExperiment),
     ] {
         let scope = HistoryScope::parse(scope).unwrap();
@@ -429,6 +441,7 @@ fn scopes_are_written_as_they_are_read() {
         "endpoint:/v1/{id}:run",
         "component:router",
         "component:router/parse",
+        "timer:user_actions_login",
         "experiment:prompt",
         "experiment:prompt/short",
     ] {
