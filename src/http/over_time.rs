@@ -19,9 +19,9 @@ pub(crate) const METRIC: Parameter = Parameter {
 /// Where.
 pub(crate) const SCOPE: Parameter = Parameter {
     name: "scope",
-    about: "Where: `gateway`, `providers`, `provider:<name>`, `model:<provider>/<model>`, \
+    about: "Where: `gateway`, `process`, `providers`, `provider:<name>`, `model:<provider>/<model>`, \
             `endpoint:<path>`, `component:<name>[/<operation>]`, \
-            `timer:<name>` or `experiment:<name>[/<variant>]`. Without it, `gateway`.",
+            `timer:<name>` or `experiment:<name>[/<variant>]`. Without it, `gateway`, or `process` for what is of the process.",
     kind: Kind::Text,
 };
 /// Over which time. Another description than that of the other routes' window, for the same.

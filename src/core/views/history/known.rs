@@ -38,11 +38,11 @@ pub(crate) fn known_scopes(snapshot: &Snapshot, scope: &HistoryScope) -> Vec<Str
     };
     for total in snapshot.history.totals.series.iter() {
         let key = total.key();
-        if &*key.metric != scope.durations() {
+        if Some(&*key.metric) != scope.durations() {
             continue;
         }
         let one = match scope {
-            HistoryScope::Gateway | HistoryScope::Providers => continue,
+            HistoryScope::Gateway | HistoryScope::Process | HistoryScope::Providers => continue,
             HistoryScope::Provider(_) => provider(provider_of(key)),
             HistoryScope::Model { .. } => {
                 model(provider_of(key), label(key, names::GEN_AI_REQUEST_MODEL))

@@ -1,5 +1,6 @@
 //! What can be asked for over time, and what each of these is computed from.
 
+use crate::core::process::MEBIBYTE;
 use crate::names;
 
 /// A figure that can be asked for over time.
@@ -78,6 +79,27 @@ pub enum HistoryMetric {
     Timeouts,
     /// How often one provider stood in for another.
     Failovers,
+    /// Resident memory over the limit that would kill the process; also asked for as
+    /// `memory_pressure_percent`.
+    MemoryPressure,
+    /// Resident memory, in MiB.
+    MemoryUsageMb,
+    /// Heap in use, in MiB.
+    HeapUsedMb,
+    /// CPU time in percent of what the process may use.
+    CpuUsagePercent,
+    /// Threads of the process.
+    Threads,
+    /// Open file descriptors of the process.
+    OpenFds,
+    /// Bytes in over the network of the process's namespace, without loopback.
+    ReceivedBytesPerSecond,
+    /// Bytes out over the network of the process's namespace, without loopback.
+    SentBytesPerSecond,
+    /// Bytes that the process caused to be read from storage.
+    DiskReadBytesPerSecond,
+    /// Bytes that the process caused to be written to storage.
+    DiskWrittenBytesPerSecond,
 }
 
 /// What a figure is computed from.
@@ -91,6 +113,10 @@ pub(super) enum Source {
     Size(&'static str),
     Cache,
     Counter(&'static str),
+    /// Readings of the process, of which one is so much.
+    Gauge(&'static str, f64),
+    /// A sum that the process has, of the series with these labels.
+    Usage(&'static str, &'static [(&'static str, &'static str)]),
 }
 
 /// How it is computed.
@@ -108,10 +134,13 @@ pub(super) enum Figure {
     ProviderSuccessRate,
     ErrorRate,
     Average,
+    /// The average of a gauge.
+    Level,
     Min,
     Max,
     Quantile(f64),
     Sum,
+    SumPerSecond,
     SumPerHour,
     SumPerRequest,
 }
@@ -129,9 +158,18 @@ const REQUESTS: &str = "{request}";
 const PERCENT: &str = "%";
 const MS: &str = "ms";
 
+const RECEIVED: [(&str, &str); 2] = [
+    (names::NETWORK_CLASS, "external"),
+    (names::NETWORK_DIRECTION, "receive"),
+];
+const SENT: [(&str, &str); 2] = [
+    (names::NETWORK_CLASS, "external"),
+    (names::NETWORK_DIRECTION, "transmit"),
+];
+
 impl HistoryMetric {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 45] = [
         Self::TotalRequests,
         Self::SuccessfulRequests,
         Self::FailedRequests,
@@ -167,11 +205,22 @@ impl HistoryMetric {
         Self::RateLimitHits,
         Self::Timeouts,
         Self::Failovers,
+        Self::MemoryPressure,
+        Self::MemoryUsageMb,
+        Self::HeapUsedMb,
+        Self::CpuUsagePercent,
+        Self::Threads,
+        Self::OpenFds,
+        Self::ReceivedBytesPerSecond,
+        Self::SentBytesPerSecond,
+        Self::DiskReadBytesPerSecond,
+        Self::DiskWrittenBytesPerSecond,
     ];
 
-    /// Other names under which a metric is known: those of alert rules.
-    pub const ALIASES: [(&str, Self); 2] = [
+    /// Other names under which a metric is known: those of alert rules, and of other answers.
+    pub const ALIASES: [(&str, Self); 3] = [
         ("response_time_ms", Self::P95ResponseTimeMs),
+        ("memory_pressure_percent", Self::MemoryPressure),
         ("time_to_first_token_ms", Self::P95TimeToFirstTokenMs),
     ];
 
@@ -193,6 +242,14 @@ impl HistoryMetric {
         let other = || Self::ALIASES.into_iter().find(|(alias, _)| *alias == name);
         let metric = Self::ALL.into_iter().find(|metric| metric.name() == name);
         metric.or_else(|| other().map(|(_, metric)| metric))
+    }
+
+    /// Whether it is of the process, and of nothing else.
+    pub(super) const fn is_of_process(self) -> bool {
+        matches!(
+            self.definition().source,
+            Source::Gauge(..) | Source::Usage(..)
+        )
     }
 
     pub(super) const fn definition(self) -> Definition {
@@ -315,6 +372,66 @@ impl HistoryMetric {
                 "{failover}",
                 S::Counter(names::FAILOVERS),
                 F::Total,
+            ),
+            Self::MemoryPressure => (
+                "memory_pressure",
+                PERCENT,
+                S::Gauge(names::PROCESS_MEMORY_PRESSURE, 0.01),
+                F::Level,
+            ),
+            Self::MemoryUsageMb => (
+                "memory_usage_mb",
+                "MiBy",
+                S::Gauge(names::PROCESS_MEMORY_USAGE, MEBIBYTE),
+                F::Level,
+            ),
+            Self::HeapUsedMb => (
+                "heap_used_mb",
+                "MiBy",
+                S::Gauge(names::PROCESS_HEAP_USAGE, MEBIBYTE),
+                F::Level,
+            ),
+            Self::CpuUsagePercent => (
+                "cpu_usage_percent",
+                PERCENT,
+                S::Gauge(names::PROCESS_CPU_UTILIZATION, 0.01),
+                F::Level,
+            ),
+            Self::Threads => (
+                "threads",
+                "{thread}",
+                S::Gauge(names::PROCESS_THREAD_COUNT, 1.0),
+                F::Level,
+            ),
+            Self::OpenFds => (
+                "open_fds",
+                "{file_descriptor}",
+                S::Gauge(names::PROCESS_FILE_DESCRIPTORS, 1.0),
+                F::Level,
+            ),
+            Self::ReceivedBytesPerSecond => (
+                "received_bytes_per_second",
+                "By/s",
+                S::Usage(names::SYSTEM_NETWORK_IO, &RECEIVED),
+                F::SumPerSecond,
+            ),
+            Self::SentBytesPerSecond => (
+                "sent_bytes_per_second",
+                "By/s",
+                S::Usage(names::SYSTEM_NETWORK_IO, &SENT),
+                F::SumPerSecond,
+            ),
+            Self::DiskReadBytesPerSecond => (
+                "disk_read_bytes_per_second",
+                "By/s",
+                S::Usage(names::PROCESS_DISK_IO, &[(names::DISK_DIRECTION, "read")]),
+                F::SumPerSecond,
+            ),
+            Self::DiskWrittenBytesPerSecond => (
+                "disk_written_bytes_per_second",
+                "By/s",
+                S::Usage(names::PROCESS_DISK_IO, &[(names::DISK_DIRECTION, "write")]),
+                F::SumPerSecond,
             ),
         };
         Definition {

@@ -50,13 +50,17 @@ pub struct HistoryQuery {
 }
 
 impl HistoryQuery {
-    /// `metric` of the gateway over the last hour, or over the retention if that is shorter, at a
+    /// `metric` of the gateway, or of the process if it is of nothing else, over the last hour, or over the retention if that is shorter, at a
     /// step that makes some 60 to 120 points.
     #[must_use]
     pub const fn new(metric: HistoryMetric) -> Self {
         Self {
             metric,
-            scope: HistoryScope::Gateway,
+            scope: if metric.is_of_process() {
+                HistoryScope::Process
+            } else {
+                HistoryScope::Gateway
+            },
             window: None,
             step: None,
         }

@@ -17,6 +17,8 @@ pub enum HistoryScope {
     /// `gateway`: all operations together; tokens, cost and first tokens of all attempts.
     #[default]
     Gateway,
+    /// `process`: the process.
+    Process,
     /// `providers`: all attempts together.
     Providers,
     /// `provider:<name>`: the attempts of one provider.
@@ -50,8 +52,9 @@ pub enum HistoryScope {
 
 impl HistoryScope {
     /// The forms that it takes in a query.
-    pub const FORMS: [&str; 8] = [
+    pub const FORMS: [&str; 9] = [
         "gateway",
+        "process",
         "providers",
         "provider:<name>",
         "model:<provider>/<model>",
@@ -68,6 +71,7 @@ impl HistoryScope {
         let name_or = |scope: Self| (!name.is_empty()).then_some(scope);
         match kind {
             "gateway" if text == kind => Some(Self::Gateway),
+            "process" if text == kind => Some(Self::Process),
             "providers" if text == kind => Some(Self::Providers),
             "provider" => name_or(Self::Provider(name.to_owned())),
             "model" => {
@@ -90,9 +94,10 @@ impl HistoryScope {
         }
     }
 
-    /// The metric with the durations of what is done here.
-    pub(super) const fn durations(&self) -> &'static str {
-        match self {
+    /// The metric with the durations of what is done here, if something is.
+    pub(super) const fn durations(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Process => return None,
             Self::Gateway | Self::Endpoint(_) => names::HTTP_SERVER_REQUEST_DURATION,
             Self::Providers | Self::Provider(_) | Self::Model { .. } => {
                 names::GEN_AI_OPERATION_DURATION
@@ -100,18 +105,19 @@ impl HistoryScope {
             Self::Component { .. } => names::COMPONENT_DURATION,
             Self::Timer(_) => names::TIMER_DURATION,
             Self::Experiment { .. } => names::EXPERIMENT_DURATION,
-        }
+        })
     }
 
     /// Whether there is such a thing as `metric` here.
     pub(crate) fn has(&self, metric: HistoryMetric) -> bool {
         let definition = metric.definition();
         let is_gateway = *self == Self::Gateway;
-        let of_attempts = self.durations() == names::GEN_AI_OPERATION_DURATION;
-        let of_operations = self.durations() == names::HTTP_SERVER_REQUEST_DURATION;
+        let of_attempts = self.durations() == Some(names::GEN_AI_OPERATION_DURATION);
+        let of_operations = self.durations() == Some(names::HTTP_SERVER_REQUEST_DURATION);
         match definition.source {
             Source::Durations if definition.figure == Figure::ProviderSuccessRate => of_attempts,
-            Source::Durations => true,
+            Source::Durations => *self != Self::Process,
+            Source::Gauge(..) | Source::Usage(..) => *self == Self::Process,
             Source::FirstToken | Source::Tokens(_) | Source::Cost | Source::Cache => {
                 is_gateway || of_attempts
             }
@@ -124,7 +130,7 @@ impl HistoryScope {
     /// Whether a series of a metric that there is here belongs here.
     pub(super) fn holds(&self, key: &SeriesKey) -> bool {
         match self {
-            Self::Gateway | Self::Providers => true,
+            Self::Gateway | Self::Process | Self::Providers => true,
             Self::Provider(provider) => provider_of(key) == provider,
             Self::Model { provider, model } => {
                 provider_of(key) == provider && label(key, names::GEN_AI_REQUEST_MODEL) == model
@@ -147,7 +153,7 @@ impl HistoryScope {
         let configured = &snapshot.configured;
         let mut providers = configured.providers.iter();
         let (is_configured, unknown) = match self {
-            Self::Gateway | Self::Providers => return Ok(()),
+            Self::Gateway | Self::Process | Self::Providers => return Ok(()),
             Self::Provider(name) => (
                 providers.any(|(provider, _)| **provider == **name),
                 ViewError::UnknownProvider,
@@ -168,7 +174,7 @@ impl HistoryScope {
         };
         let durations = self.durations();
         let mut seen = snapshot.history.totals.series.iter();
-        let is_it = |key: &SeriesKey| &*key.metric == durations && self.holds(key);
+        let is_it = |key: &SeriesKey| Some(&*key.metric) == durations && self.holds(key);
         if is_configured || seen.any(|total| is_it(total.key())) {
             Ok(())
         } else {
@@ -202,6 +208,7 @@ impl fmt::Display for HistoryScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gateway => f.write_str("gateway"),
+            Self::Process => f.write_str("process"),
             Self::Providers => f.write_str("providers"),
             Self::Provider(name) => write!(f, "provider:{name}"),
             Self::Model { provider, model } => write!(f, "model:{provider}/{model}"),

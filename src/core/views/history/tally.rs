@@ -49,13 +49,15 @@ pub(super) struct Tally {
     timeouts: u64,
     rate_limited: u64,
     requests: u64,
+    /// How many slots had something.
+    readings: u64,
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, metric: HistoryMetric, scope: &HistoryScope) -> Self {
         let definition = metric.definition();
         let main = main_metric(definition.source, scope);
-        let durations = scope.durations();
+        let durations = scope.durations().unwrap_or(main);
         let sources = sources(snapshot, &[main, durations]);
         let totals = &snapshot.history.totals;
         let mut unit = 1.0;
@@ -141,19 +143,32 @@ impl<'a> Plan<'a> {
                 error.include_percent(percent);
                 Some(value * self.unit_ms)
             }
+            Figure::Level => match (whole?, self.definition.source) {
+                (Aggregate::Level(level), Source::Gauge(_, one)) => Some(level.average()? / one),
+                _ => None,
+            },
+            Figure::SumPerSecond if self.has_series() => per_second(sum),
+            Figure::SumPerSecond => None,
             Figure::Sum => Some(sum),
             Figure::SumPerHour => per_second(sum * 3_600.0),
             Figure::SumPerRequest => average(sum, tally.requests),
         }
     }
 
-    /// How many samples the figure is made of; of money, how many requests.
+    /// How many samples the figure is made of; of money, how many requests; of a gauge, how many
+    /// readings; of what the process used, how many slots.
     pub(super) fn samples(&self, tally: &Tally) -> u64 {
-        if self.definition.source == Source::Cost {
-            tally.requests
-        } else {
-            tally.total
+        match (&tally.whole, self.definition.source) {
+            (_, Source::Cost) => tally.requests,
+            (Some(Aggregate::Level(level)), _) => level.count,
+            (_, Source::Usage(..)) => tally.readings,
+            _ => tally.total,
         }
+    }
+
+    /// Whether there is, or ever was, anything to tell of.
+    fn has_series(&self) -> bool {
+        self.parts.iter().any(Option::is_some)
     }
 
     const fn needs_whole(&self) -> bool {
@@ -164,6 +179,8 @@ impl<'a> Plan<'a> {
                 | Figure::Max
                 | Figure::Quantile(_)
                 | Figure::Sum
+                | Figure::Level
+                | Figure::SumPerSecond
                 | Figure::SumPerHour
                 | Figure::SumPerRequest
         )
@@ -178,6 +195,7 @@ impl Tally {
         error_type: Option<&'static str>,
         whole: bool,
     ) {
+        self.readings = self.readings.saturating_add(1);
         if whole {
             match &mut self.whole {
                 Some(whole) => packed.merge_into(whole),
@@ -207,14 +225,17 @@ impl Tally {
 }
 
 /// The metric that the figure is of.
-const fn main_metric(source: Source, scope: &HistoryScope) -> &'static str {
+fn main_metric(source: Source, scope: &HistoryScope) -> &'static str {
     match source {
-        Source::Durations => scope.durations(),
+        Source::Durations => scope.durations().unwrap_or_default(),
         Source::FirstToken => names::GEN_AI_TIME_TO_FIRST_CHUNK,
         Source::Tokens(_) => names::GEN_AI_TOKEN_USAGE,
         Source::Cost => names::COST,
         Source::Cache => names::CACHE_RESULTS,
-        Source::Size(metric) | Source::Counter(metric) => metric,
+        Source::Size(metric)
+        | Source::Counter(metric)
+        | Source::Gauge(metric, _)
+        | Source::Usage(metric, _) => metric,
     }
 }
 
@@ -222,6 +243,10 @@ const fn main_metric(source: Source, scope: &HistoryScope) -> &'static str {
 fn is_of(source: Source, key: &SeriesKey) -> bool {
     match source {
         Source::Tokens(kind) => label(key, names::GEN_AI_TOKEN_TYPE) == kind,
+        Source::Usage(_, labels) => {
+            let has = |(name, value): &(&str, &str)| label(key, name) == *value;
+            labels.iter().all(has)
+        }
         _ => true,
     }
 }

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::error_type;
+use crate::core::process::MEBIBYTE;
+use crate::core::series::Value;
 use crate::core::testing::{Bench, key};
 use crate::names::*;
 
@@ -211,6 +213,7 @@ fn exact(
         M::CacheHits => Some(hits as f64),
         M::CacheMisses => Some((n - hits) as f64),
         M::CacheHitRatePercent => share(hits, n),
+        _ => None,
     }
 }
 
@@ -432,9 +435,55 @@ fn without_samples_counts_are_zero_and_the_rest_is_nothing() {
 }
 
 #[test]
+fn the_process_is_told_by_its_readings() {
+    let mut bench = Bench::new(DAY);
+    let traffic = |class, direction| {
+        key(
+            SYSTEM_NETWORK_IO,
+            [(NETWORK_CLASS, class), (NETWORK_DIRECTION, direction)],
+        )
+    };
+    for n in 1..=4 {
+        let mebibytes = f64::from(n) * 100.0;
+        let gauge = |value: f64| Value::Gauge(value);
+        bench.set(key(PROCESS_MEMORY_USAGE, []), gauge(mebibytes * MEBIBYTE));
+        bench.set(key(PROCESS_HEAP_USAGE, []), gauge(MEBIBYTE));
+        bench.set(key(PROCESS_MEMORY_PRESSURE, []), gauge(mebibytes / 1_000.0));
+        bench.set(key(PROCESS_CPU_UTILIZATION, []), gauge(0.25));
+        bench.add(traffic("external", "receive"), 5_000.0);
+        bench.add(traffic("external", "transmit"), 500.0);
+        bench.add(traffic("loopback", "receive"), 7.0);
+        bench.collect_after(SECOND * 5);
+    }
+    let point = |metric| {
+        let query = HistoryQuery::new(metric).window(MINUTE).step(HOUR);
+        let view = of(&bench, &query);
+        assert_eq!(view.scope, "process");
+        let count = view.points.len();
+        assert_eq!(count, 1, "all of it in one hour");
+        (view.points[0].value, view.points[0].samples)
+    };
+    assert_eq!(point(HistoryMetric::MemoryUsageMb), (Some(250.0), 4));
+    assert_eq!(point(HistoryMetric::HeapUsedMb), (Some(1.0), 4));
+    assert_eq!(point(HistoryMetric::MemoryPressure), (Some(25.0), 4));
+    assert_eq!(point(HistoryMetric::CpuUsagePercent), (Some(25.0), 4));
+    assert_eq!(
+        point(HistoryMetric::ReceivedBytesPerSecond),
+        (Some(1_000.0), 4)
+    );
+    assert_eq!(point(HistoryMetric::SentBytesPerSecond), (Some(100.0), 4));
+    assert_eq!(point(HistoryMetric::DiskReadBytesPerSecond), (None, 0));
+    assert_eq!(point(HistoryMetric::Threads), (None, 0));
+    let requests = HistoryQuery::new(HistoryMetric::TotalRequests).scope(HistoryScope::Process);
+    let refused = history(&bench.snapshot(), &requests);
+    assert!(matches!(refused, Err(ViewError::NotInScope { .. })));
+}
+
+#[test]
 fn scopes_are_written_as_they_are_read() {
     for text in [
         "gateway",
+        "process",
         "providers",
         "provider:a:b",
         "model:zai/meta/large",
