@@ -4,9 +4,13 @@ use crate::{
     PerformanceMonitor,
     config::{Config, Limits, OtlpProtocol, TraceSampling},
     core::{
-        alerts::{change::AlertSink, rule::AlertRule},
+        alerts::{
+            change::AlertSink,
+            custom::{AlertContext, CustomRule, check_custom},
+            rule::{AlertRule, Severity},
+        },
         events::PerformanceEvent,
-        settings::check_pace,
+        settings::{Settings, check_pace, check_rules},
     },
     edge::otel::reader::ViewReader,
     error::BuildError,
@@ -36,6 +40,7 @@ pub struct MonitorBuilder {
     pub(crate) access: crate::http::Access,
     pub(crate) observer: Option<Observer>,
     pub(crate) rules: Vec<AlertRule>,
+    pub(crate) custom_rules: Vec<CustomRule>,
     pub(crate) sinks: Vec<Arc<dyn AlertSink>>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) otlp_protocol: Option<OtlpProtocol>,
@@ -160,6 +165,78 @@ impl MonitorBuilder {
     /// severity, comparison and window, replaces the earlier.
     pub fn alert(mut self, rule: AlertRule) -> Self {
         self.rules.push(rule);
+        self
+    }
+
+    /// Watches for the guide's table of targets: see [`AlertRule::recommended`].
+    pub fn recommended_alerts(mut self) -> Self {
+        self.rules.extend(AlertRule::recommended());
+        self
+    }
+
+    /// One more thing to watch for that no [`AlertRule`] can say. `find` looks at the views after
+    /// each collection, and returns what is the case: a name for what it is about, and a sentence
+    /// for people. Each name is one alert, which fires at once and is resolved as soon as it is not
+    /// returned any more.
+    ///
+    /// It runs on the monitor's own thread: nothing is collected until it returns. If it panics,
+    /// that is counted in `custom_rule_panics` of the view, and what fires goes on for five
+    /// minutes. Up to 64 names at once; names are cut to 128 bytes, messages to 512, and what
+    /// cannot be shown is left out of both. Up to 64 custom rules, each with an id of its own.
+    ///
+    /// ```
+    /// use aimux_otel::{PerformanceMonitor, Severity, Window};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Provider-specific performance issues
+    /// let monitor = PerformanceMonitor::builder()
+    ///     .custom_alert("provider_health", Severity::Warning, |views| {
+    ///         let window = Window::Last(Duration::from_secs(300));
+    ///         let Ok(view) = views.providers(window) else { return Vec::new() };
+    ///         let mut found = Vec::new();
+    ///         for (name, perf) in view.providers {
+    ///             if let Some(rate) = perf.success_rate_percent
+    ///                 && rate < 90.0
+    ///                 && perf.total_requests > 100
+    ///             {
+    ///                 let message = format!("Provider {name} has low success rate: {rate}%");
+    ///                 found.push((name.clone(), message));
+    ///             }
+    ///             if let Some(average) = perf.average_response_time_ms
+    ///                 && average > 5000.0
+    ///             {
+    ///                 let message =
+    ///                     format!("Provider {name} has high average response time: {average}ms");
+    ///                 found.push((name, message));
+    ///             }
+    ///         }
+    ///         found
+    ///     })
+    ///     .build()?;
+    ///
+    /// for call in 0..200 {
+    ///     let error_type = if call % 5 == 0 { "timeout" } else { "" };
+    ///     let took = Duration::from_millis(800);
+    ///     monitor.record_provider_request("zai", "glm-4.6", took, call % 5 != 0, error_type, 0.0);
+    /// }
+    /// monitor.collect();
+    /// assert_eq!(monitor.alerts().alerts, ["[warning] Provider zai has low success rate: 80%"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn custom_alert<I, S, M>(
+        mut self,
+        id: impl Into<String>,
+        severity: Severity,
+        find: impl Fn(&AlertContext<'_>) -> I + Send + Sync + 'static,
+    ) -> Self
+    where
+        I: IntoIterator<Item = (S, M)>,
+        S: Into<String>,
+        M: Into<String>,
+    {
+        let rule = CustomRule::new(id.into(), severity, find);
+        self.custom_rules.push(rule);
         self
     }
 
@@ -379,6 +456,7 @@ impl MonitorBuilder {
         #[cfg(feature = "push")]
         self.destinations.check()?;
         check_pace(self.config.collection_interval, self.config.retention)?;
+        self.check_alerts()?;
         if self.config.recent_events > 10_000 {
             return Err(BuildError::Setting {
                 setting: "recent_events",
@@ -396,6 +474,19 @@ impl MonitorBuilder {
                 allowed: "a ratio from 0 to 1".to_owned(),
             });
         }
+        Ok(())
+    }
+
+    fn check_alerts(&self) -> Result<(), BuildError> {
+        for rule in &self.rules {
+            rule.check().map_err(|source| BuildError::Alert {
+                rule: rule.id(),
+                source,
+            })?;
+        }
+        // Some may replace others.
+        check_rules(Settings::new(&self.config, &self.rules).rules.len())?;
+        check_custom(&self.custom_rules)?;
         Ok(())
     }
 }

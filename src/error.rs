@@ -26,6 +26,14 @@ pub enum BuildError {
         /// Why not.
         source: std::io::Error,
     },
+    /// An alert rule cannot be.
+    #[error("alert rule {rule:?}: {source}")]
+    Alert {
+        /// Its id.
+        rule: String,
+        /// Why not.
+        source: AlertRuleError,
+    },
     /// A thread or a runtime could not be started.
     #[error("cannot start the monitor's thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -67,6 +75,9 @@ pub enum SettingsError {
         /// What it may be.
         allowed: String,
     },
+    /// An alert rule cannot be.
+    #[error(transparent)]
+    Alert(#[from] AlertRuleError),
     /// The monitor was shut down, which is for good.
     #[error("the monitor was shut down; build another one")]
     ShutDown,
@@ -96,6 +107,62 @@ impl From<OutOfRange> for BuildError {
             setting: wrong.setting,
             found: wrong.found,
             allowed: wrong.allowed,
+        }
+    }
+}
+
+/// Why an alert rule cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AlertRuleError {
+    /// There is no metric of that name.
+    #[error("there is no such metric to watch")]
+    UnknownMetric,
+    /// There is no such comparison.
+    #[error("there is no such comparison; it must be >, <, >=, <= or =")]
+    UnknownComparison,
+    /// There is no such severity.
+    #[error("there is no such severity; it must be info, warning or critical")]
+    UnknownSeverity,
+    /// The threshold is infinite or not a number.
+    #[error("a threshold must be a finite number")]
+    ThresholdNotFinite,
+    /// What is watched does not exist where it is to be watched.
+    #[error("{metric} cannot be watched there, but at: {allowed}")]
+    NotOfScope {
+        /// The metric.
+        metric: &'static str,
+        /// Where it can be.
+        allowed: &'static str,
+    },
+    /// A name in the scope cannot be shown.
+    #[error("a name in a scope must be 1 to 128 printable characters")]
+    ScopeName,
+    /// The window is out of range.
+    #[error("a rule's window must be longer than zero, and at most 48 h")]
+    Window,
+    /// The time that it has to be the case is out of range.
+    #[error("a rule must not wait for longer than 48 h before it fires")]
+    For,
+    /// The id cannot be shown.
+    #[error("a rule's id must be 1 to 128 printable characters")]
+    Id,
+}
+
+impl AlertRuleError {
+    /// The field that is wrong, as it is called in the configuration: `metric`, `comparison`,
+    /// `severity`, `threshold`, `scope`, `window`, `for` or `id`.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::UnknownMetric => "metric",
+            Self::UnknownComparison => "comparison",
+            Self::UnknownSeverity => "severity",
+            Self::ThresholdNotFinite => "threshold",
+            Self::NotOfScope { .. } | Self::ScopeName => "scope",
+            Self::Window => "window",
+            Self::For => "for",
+            Self::Id => "id",
         }
     }
 }

@@ -37,6 +37,7 @@
 //! Which fields make a span count, the routes, and the variables that are honoured: the
 //! [README](https://docs.rs/crate/aimux-otel/latest). Why it is built so: `DESIGN.md` in the source.
 
+mod alerting;
 mod analysis;
 mod builder;
 mod clock;
@@ -63,8 +64,12 @@ pub use config::{Limits, OtlpProtocol, TraceSampling};
 pub use core::{
     alerts::{
         change::{AlertChange, AlertSink, ResolvedBecause},
+        custom::AlertContext,
         rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity},
-        view::{AlertDetail, AlertState, SystemHealth},
+        view::{
+            AlertDetail, AlertState, AlertsView, InsufficientBecause, InsufficientData,
+            ResolvedAlert, SystemHealth,
+        },
     },
     configuration::{AlertThreshold, Configuration, ConfiguredEvents, ConfiguredLimits},
     deliveries::PushHealth,
@@ -87,6 +92,7 @@ pub use core::{
     window::Window,
     work::ComponentWork,
 };
+pub use edge::alert_changes::AlertChanges;
 #[cfg(feature = "server")]
 pub use edge::http_layer::{HttpFuture, HttpLayer, HttpService, MeasuredBody, SpanBody};
 pub use edge::otel::{reader::ViewReader, streams::streams};
@@ -94,7 +100,7 @@ pub use edge::otel::{reader::ViewReader, streams::streams};
 pub use edge::push::{Alertmanager, Elasticsearch, Pushgateway, Webhook};
 #[cfg(feature = "push")]
 pub use error::PushError;
-pub use error::{BuildError, SettingsError, ShutdownError};
+pub use error::{AlertRuleError, BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use global::{global, timer, track_component, track_operation};
 pub use monitor::PerformanceMonitor;

@@ -4,11 +4,16 @@ use crate::{
     builder::MonitorBuilder,
     clock::Clock,
     config::{Environment, OtlpSettings, TraceSampling},
-    core::{events::RecentEvents, recorder::Recorder, settings::Settings},
+    core::{
+        alerts::{engine::Engine, figures::AlertFigures},
+        events::RecentEvents,
+        recorder::Recorder,
+        settings::Settings,
+    },
     edge::{
         layer::{self, Traces},
         otel::{
-            instruments::Instruments, process::observe_process, prometheus::ClassicBuckets,
+            alerts, instruments::Instruments, process::observe_process, prometheus::ClassicBuckets,
             reader::ViewReader, streams::streams,
         },
         own_log,
@@ -145,6 +150,9 @@ impl PerformanceMonitor {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let recorder = Arc::new(Recorder::new(Clock::start(), cores, &config));
         let instruments = Instruments::new(&meter_provider.meter(names::SCOPE), &recorder);
+        let figures = Arc::new(AlertFigures::default());
+        alerts::observe(&meter_provider.meter(names::SCOPE), &figures);
+        let engine = Engine::new(builder.custom_rules, figures);
         instruments.expect_costs(&config.providers);
         let counter = Arc::new(Counter::new(
             instruments,
@@ -167,7 +175,8 @@ impl PerformanceMonitor {
         let sinks = builder.sinks.into_iter();
         #[cfg(feature = "push")]
         let sinks = sinks.chain(prepared.take_sinks());
-        let mut shared = Shared::new(recorder, counter, reader, config, settings, sinks.collect());
+        let sinks = sinks.collect();
+        let mut shared = Shared::new(recorder, counter, reader, config, settings, sinks, engine);
         shared.deliveries = deliveries;
         let shared = Arc::new(shared);
         observe_process(&meter_provider.meter(names::SCOPE), &shared.process);

@@ -204,6 +204,18 @@ pub(crate) const REASON: &str = "aimux.reason";
 /// The kind of a label.
 pub(crate) const LABEL_KIND: &str = "aimux.label";
 
+// Alerts.
+/// Alerts that fire, by [`ALERT_RULE`] and [`ALERT_SEVERITY`].
+pub(crate) const ALERTS_ACTIVE: &str = "aimux.alerts.active";
+/// Changes of state of alerts, by [`ALERT_STATE`].
+pub(crate) const ALERTS_CHANGES: &str = "aimux.alerts.changes";
+/// The id of a rule.
+pub(crate) const ALERT_RULE: &str = "aimux.alert.rule";
+/// `info`, `warning` or `critical`.
+pub(crate) const ALERT_SEVERITY: &str = "aimux.alert.severity";
+/// `pending`, `firing` or `resolved`.
+pub(crate) const ALERT_STATE: &str = "aimux.alert.state";
+
 /// Time per chunk after the first, in seconds.
 pub(crate) const GEN_AI_TIME_PER_OUTPUT_CHUNK: &str =
     "gen_ai.client.operation.time_per_output_chunk";

@@ -7,6 +7,7 @@ use crate::{
     core::{
         alerts::{
             change::{AlertChange, AlertSink},
+            engine::Engine,
             view::{AlertDetail, Alerts},
         },
         configuration::Configuration,
@@ -22,6 +23,7 @@ use crate::{
         window::{WindowConfig, Windows},
     },
     edge::{
+        alert_changes::AlertBroadcast,
         layer::Subscribers,
         otel::{instruments::Instruments, reader::ViewReader},
         own_log,
@@ -191,6 +193,9 @@ pub(crate) struct Shared {
     sinks: Vec<Arc<dyn AlertSink>>,
     /// What became of what was pushed.
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) alert_changes: AlertBroadcast,
+    /// Until the tick takes it.
+    engine: Mutex<Option<Engine>>,
     published: Mutex<Arc<Snapshot>>,
     window_bytes: AtomicU64,
     /// Collections asked for, and the number that the last collection served.
@@ -215,6 +220,7 @@ impl Shared {
         config: Config,
         settings: Settings,
         sinks: Vec<Arc<dyn AlertSink>>,
+        engine: Engine,
     ) -> Self {
         let started = recorder.now();
         let configured = configured(&config);
@@ -234,6 +240,8 @@ impl Shared {
             reader,
             sinks,
             deliveries: Arc::default(),
+            alert_changes: AlertBroadcast::new(),
+            engine: Mutex::new(Some(engine)),
             published: Mutex::new(Arc::new(snapshot)),
             window_bytes: AtomicU64::new(0),
             asked: AtomicU64::new(0),
@@ -368,6 +376,9 @@ impl Shared {
             ..WindowConfig::default()
         });
         let mut process = Process::new();
+        let Some(mut engine) = lock(&self.engine).take() else {
+            return;
+        };
         process.look_closer(self.started);
         let before = self.process.set(process.sample(self.recorder.now()));
         let mut before = Some(before.sample);
@@ -407,7 +418,7 @@ impl Shared {
                 let collect = || {
                     self.subscribers.warn_if_blind();
                     self.process.set(process.sample(now));
-                    self.collect_into(&mut windows, collected_at, now, &mut before);
+                    self.collect_into(&mut windows, collected_at, now, &mut before, &mut engine);
                 };
                 catch_unwind(AssertUnwindSafe(collect)).ok();
                 self.publish_activity();
@@ -437,6 +448,7 @@ impl Shared {
                 std::thread::park();
             }
         }
+        self.alert_changes.close();
         self.stopped.store(true, Ordering::Release);
         // Under the lock, so that nobody goes to sleep between looking and waiting.
         drop(lock(&self.served));
@@ -450,6 +462,7 @@ impl Shared {
         since: Timestamp,
         until: Timestamp,
         before: &mut Option<ProcessSample>,
+        engine: &mut Engine,
     ) {
         // A reader that cannot collect was shut down with its meter provider: the views then
         // stay as they are.
@@ -463,7 +476,7 @@ impl Shared {
         let bytes = u64::try_from(windows.heap_bytes()).unwrap_or(u64::MAX);
         self.window_bytes.store(bytes, Ordering::Relaxed);
         let process = self.process.get();
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             started: self.started,
             collected_at: until,
             monitoring_active: self.is_active(),
@@ -474,9 +487,11 @@ impl Shared {
             process,
             alerts: Arc::default(),
         };
-        let alerts = Arc::clone(&snapshot.alerts);
+        let evaluation = engine.evaluate(&snapshot, &self.settings.get());
+        snapshot.alerts = Arc::clone(&evaluation.alerts);
         *lock(&self.published) = Arc::new(snapshot);
-        self.notify(&[], &alerts, until);
+        self.alert_changes.send(&evaluation.changes);
+        self.notify(&evaluation.changes, &evaluation.alerts, until);
     }
 
     /// Says in the log what the collection that began at `began` came to.

@@ -30,6 +30,7 @@ const ROUTES: &[&str] = &[
     "/performance/providers",
     "/performance/endpoints",
     "/performance/components",
+    "/performance/alerts",
     "/performance/memory",
     "/performance/experiments",
     "/performance/history",

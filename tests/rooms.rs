@@ -17,6 +17,7 @@ const ROOMS: [&[&str]; 5] = [
     &["edge/"],
     &["tick", "http/"],
     &[
+        "alerting",
         "analysis",
         "builder",
         "global",

@@ -79,6 +79,16 @@ impl<'a> Packed<'a> {
         }
     }
 
+    /// The sum, money in USD, without a look at the buckets of an exponential histogram.
+    pub(crate) fn sum(&self) -> f64 {
+        let mut from = Reader::new(self.bytes);
+        let first = from.byte();
+        match first & KIND {
+            EXPONENTIAL => Buckets::read(first, from).sum,
+            _ => self.unpack().sum(),
+        }
+    }
+
     /// Adds it to `to`, which is earlier.
     pub(crate) fn merge_into(&self, to: &mut Aggregate) {
         let mut from = Reader::new(self.bytes);

@@ -32,6 +32,21 @@ pub(crate) fn check_pace(interval: Duration, retention: Duration) -> Result<(), 
     within("retention", retention, interval, MAX_RETENTION)
 }
 
+/// So many alert rules at the most.
+pub(crate) const MAX_RULES: usize = 100;
+
+/// Whether there may be so many alert rules.
+pub(crate) fn check_rules(rules: usize) -> Result<(), OutOfRange> {
+    if rules <= MAX_RULES {
+        return Ok(());
+    }
+    Err(OutOfRange {
+        setting: "alerts",
+        found: format!("{rules} rules"),
+        allowed: format!("at most {MAX_RULES}"),
+    })
+}
+
 /// All that is in force now.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
@@ -63,6 +78,7 @@ impl Settings {
 
     /// Whether all of it is in its range.
     pub(crate) fn check(&self) -> Result<(), OutOfRange> {
+        check_rules(self.rules.len())?;
         check_pace(self.collection_interval, self.retention)
     }
 

@@ -1,5 +1,6 @@
 //! The edges: where tracing, OpenTelemetry, HTTP and the operating system touch the core.
 
+pub(crate) mod alert_changes;
 #[cfg(feature = "server")]
 pub(crate) mod http_layer;
 pub(crate) mod layer;

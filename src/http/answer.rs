@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     core::{
+        alerts::view::{self, AlertsView},
         snapshot::Snapshot,
         span,
         views::{
@@ -39,6 +40,10 @@ pub(crate) fn real_time(snapshot: &Snapshot, asked: &Asked) -> Result<RealTimeVi
     let usual = REAL_TIME.min(snapshot.history.retention);
     let window = Window::Last(asked.span(&WINDOW).unwrap_or(usual));
     views::real_time(snapshot, window).map_err(|error| no_view(&error, Vec::new))
+}
+
+pub(crate) fn alerts(snapshot: &Snapshot, _: &Asked) -> Result<AlertsView, Problem> {
+    Ok(view::alerts(snapshot))
 }
 
 pub(crate) fn providers(snapshot: &Snapshot, asked: &Asked) -> Result<ProvidersView, Problem> {

@@ -44,6 +44,12 @@ pub(crate) static ROUTES: &[Route] = &[
         action: Action::Get(&View(answer::components)),
     },
     Route {
+        path: "/performance/alerts",
+        summary: "What is watched for and is the case.",
+        parameters: &[],
+        action: Action::Get(&View(answer::alerts)),
+    },
+    Route {
         path: "/performance/memory",
         summary: "The process's memory and how it changed, its CPU, network, input and output.",
         parameters: &[WINDOW],

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -9,7 +10,7 @@ use crate::core::alerts::rule::Severity;
 use crate::core::alerts::view::{AlertDetail, AlertState};
 
 /// Why an alert was resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResolvedBecause {
@@ -24,7 +25,7 @@ pub enum ResolvedBecause {
 }
 
 /// An alert has become pending, has begun to fire, or has been resolved.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct AlertChange {
     /// The id of its rule.

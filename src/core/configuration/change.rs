@@ -8,7 +8,7 @@ use super::{MAX_RULES, json, read, scope};
 use crate::core::alerts::rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity};
 use crate::core::settings::Settings;
 use crate::core::span;
-use crate::error::OutOfRange;
+use crate::error::{AlertRuleError, OutOfRange};
 use crate::event_type::{EventFilter, PerformanceEventType};
 
 /// A change of what is in force. What it does not have stays as it is; it comes into force as a
@@ -277,6 +277,14 @@ impl SetThreshold {
         if let Some(samples) = self.min_samples {
             rule = rule.with_min_samples(samples);
         }
+        rule.check().map_err(|error| {
+            let allowed = match &error {
+                AlertRuleError::NotOfScope { allowed, .. } => (*allowed).to_owned(),
+                other => other.to_string(),
+            };
+            let detail = "This cannot be watched so.";
+            Wrong::refused(json::join(path, error.field()), detail, [allowed])
+        })?;
         Ok(rule)
     }
 }

@@ -13,15 +13,12 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::core::alerts::rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity};
-use crate::core::settings::Settings;
+use crate::core::settings::{MAX_RULES, Settings};
 use crate::core::span;
 use crate::event_type::{EventFilter, PerformanceEventType};
 
 #[cfg(feature = "server")]
 pub(crate) use change::{Change, Wrong, WrongKind};
-
-/// Rules at the most, when a change has been made.
-const MAX_RULES: usize = 100;
 
 /// What can be changed while the monitor runs.
 const CHANGEABLE: [&str; 4] = [

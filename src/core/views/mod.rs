@@ -7,8 +7,8 @@ mod experiment;
 mod history;
 mod memory;
 mod process;
-mod provider;
-mod reading;
+pub(crate) mod provider;
+pub(crate) mod reading;
 mod report;
 mod stats;
 

@@ -203,7 +203,7 @@ pub(super) fn of_reading(
 }
 
 /// The provider of a series, under either name of the attribute.
-pub(super) fn provider_of(key: &SeriesKey) -> &str {
+pub(crate) fn provider_of(key: &SeriesKey) -> &str {
     let labels = &key.labels;
     let name = labels.get(names::GEN_AI_PROVIDER_NAME);
     name.or_else(|| labels.get(names::GEN_AI_SYSTEM))

@@ -570,6 +570,7 @@ fn the_report_holds_everything_and_real_time_the_newest_events() {
     snapshot.alerts = Arc::new(Alerts {
         details: vec![detail, pending],
         system_health: SystemHealth::Degraded,
+        ..Alerts::default()
     });
     let view = report(&snapshot, Window::Last(MINUTE)).unwrap();
     assert_eq!(view.uptime_seconds, 60.0);

@@ -1,5 +1,6 @@
 //! OpenTelemetry: the instruments that record, and the reader that the views are made from.
 
+pub(crate) mod alerts;
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
 #[cfg(any(feature = "server", feature = "push"))]
