@@ -6,6 +6,7 @@ use crate::{
         views::{self, ExperimentsView, HistoryQuery, HistoryView, ViewError},
         window::Window,
     },
+    summary::{self, PerformanceSummary},
 };
 use std::time::Duration;
 
@@ -45,6 +46,14 @@ impl PerformanceMonitor {
     /// How many experiments and variants there may be: [`Limits`](crate::Limits).
     pub fn record_variant(&self, test: &str, variant: &str, duration: Duration, success: bool) {
         self.recorder().variant(test, variant, duration, success);
+    }
+
+    /// How the gateway was over `window`, for a status page, and what watching it costs.
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn summary(&self, window: Window) -> Result<PerformanceSummary, ViewError> {
+        summary::summary(self.shared(), window)
     }
 
     /// What the variants of each experiment did over `window`, side by side, and whether they

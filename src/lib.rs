@@ -56,6 +56,7 @@ mod monitor;
 mod names;
 #[cfg(feature = "push")]
 mod pushing;
+mod summary;
 mod tick;
 
 pub use builder::MonitorBuilder;
@@ -80,14 +81,15 @@ pub use core::{
     timer::{RunningTimer, Timer},
     trend::PressureTrend,
     views::{
-        CacheCounts, ComponentPerformance, ComponentsView, Coverage, CpuMetrics,
-        DurationComparison, EndpointPerformance, EndpointsSummary, EndpointsView,
-        ExperimentPerformance, ExperimentsView, Failover, FirstTokenStats, HistoryMetric,
-        HistoryPoint, HistoryQuery, HistoryScope, HistoryView, IoMetrics, MemoryTrends, MemoryView,
-        MethodPerformance, ModelPerformance, NetworkMetrics, ParameterAverages, PerformanceReport,
-        PerformanceStats, ProcessMetrics, ProviderPerformance, ProvidersSummary, ProvidersView,
-        RealTimeView, ShareComparison, Significance, SignificanceTest, VariantComparison,
-        VariantPerformance, ViewError,
+        Availability, CacheCounts, ComponentPerformance, ComponentsView, CostSummary, Coverage,
+        CpuMetrics, DurationComparison, EndpointPerformance, EndpointsSummary, EndpointsView,
+        ErrorRate, ExperimentPerformance, ExperimentsView, Failover, FirstTokenStats,
+        HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView, IoMetrics,
+        KeyIndicators, MemoryTrends, MemoryView, MethodPerformance, ModelPerformance,
+        NetworkMetrics, ParameterAverages, PerformanceReport, PerformanceStats, ProcessMetrics,
+        ProcessResources, ProviderHealth, ProviderPerformance, ProvidersSummary, ProvidersView,
+        RealTimeView, ResponseTime, ResponseTimes, ShareComparison, Significance, SignificanceTest,
+        Throughput, VariantComparison, VariantPerformance, ViewError,
     },
     window::Window,
     work::ComponentWork,
@@ -104,6 +106,7 @@ pub use error::{AlertRuleError, BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use global::{global, timer, track_component, track_operation};
 pub use monitor::PerformanceMonitor;
+pub use summary::PerformanceSummary;
 pub use tick::MonitorHealth;
 
 /// The README's code is compiled too.

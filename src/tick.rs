@@ -538,6 +538,7 @@ impl Shared {
             counted: recorder.counted(),
             dropped: dropped.into(),
             labels_refused: recorder.labels.named().map(refused).into(),
+            series: self.latest().history.totals.series.len(),
             series_folded: self.latest().history.totals.folded,
             window_bytes: self.window_bytes.load(Ordering::Relaxed),
             pushes: self.deliveries.health(),
@@ -546,7 +547,7 @@ impl Shared {
 }
 
 /// What became of everything that was offered to a monitor.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct MonitorHealth {
     /// Operations, attempts, component work, signals and what timers observed, as it was handed to
@@ -558,6 +559,8 @@ pub struct MonitorHealth {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Label values that were counted under `_OTHER`, by kind of label.
     pub labels_refused: BTreeMap<&'static str, u64>,
+    /// Series that there are, also idle ones.
+    pub series: usize,
     /// Points of series that share one series for want of room.
     pub series_folded: u64,
     /// Memory that the windows and the totals take, in bytes, as of the last collection.

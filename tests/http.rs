@@ -35,6 +35,7 @@ const ROUTES: &[&str] = &[
     "/performance/experiments",
     "/performance/history",
     "/performance/config",
+    "/performance/summary",
     "/performance/openapi.json",
     "/metrics",
 ];

@@ -181,7 +181,7 @@ impl Delivered {
 
 /// What became of what was pushed to one destination: documents for Elasticsearch, whole messages
 /// for all others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct PushHealth {
     /// How many were to be sent. What waits for its turn or for another attempt is not yet in

@@ -17,6 +17,7 @@ use crate::{
         window::Window,
     },
     edge::otel::exposition,
+    summary::{self, PerformanceSummary},
 };
 use axum::http::StatusCode;
 use std::time::Duration;
@@ -85,6 +86,11 @@ pub(crate) fn experiments(snapshot: &Snapshot, asked: &Asked) -> Result<Experime
 
 pub(crate) fn memory(snapshot: &Snapshot, asked: &Asked) -> Result<MemoryView, Problem> {
     views::memory(snapshot, window(asked)).map_err(|error| no_view(&error, Vec::new))
+}
+
+pub(crate) fn summary(surface: &Surface, asked: &Asked) -> Result<PerformanceSummary, Problem> {
+    let view = summary::summary(&surface.shared, window(asked));
+    view.map_err(|error| no_view(&error, Vec::new))
 }
 
 pub(crate) fn metrics(surface: &Surface) -> Result<String, Problem> {

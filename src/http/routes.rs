@@ -89,6 +89,12 @@ pub(crate) static ROUTES: &[Route] = &[
         }),
     },
     Route {
+        path: "/performance/summary",
+        summary: "How the gateway is, for a status page, and what watching it costs.",
+        parameters: &[WINDOW],
+        action: Action::Get(&Json(answer::summary)),
+    },
+    Route {
         path: "/performance/openapi.json",
         summary: "This description.",
         parameters: &[],

@@ -11,6 +11,7 @@ pub(crate) mod provider;
 pub(crate) mod reading;
 mod report;
 mod stats;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,6 +33,10 @@ pub use process::{CpuMetrics, IoMetrics, NetworkMetrics, ProcessMetrics};
 pub use provider::{ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView};
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
 pub use stats::{FirstTokenStats, PerformanceStats};
+pub use summary::{
+    Availability, CostSummary, ErrorRate, KeyIndicators, ProcessResources, ProviderHealth,
+    ResponseTime, ResponseTimes, Throughput,
+};
 
 pub(crate) use component::components;
 pub(crate) use endpoint::endpoints;
@@ -44,6 +49,7 @@ pub(crate) use provider::providers;
 #[cfg(feature = "push")]
 pub(crate) use reading::sources;
 pub(crate) use report::{real_time, report};
+pub(crate) use summary::indicators;
 
 /// What an answer is about: each view begins with these fields.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
