@@ -5,7 +5,9 @@ use super::{
     program,
     scrape::free_address,
 };
-use aimux_otel::{PerformanceMonitor, Pushgateway};
+use aimux_otel::{
+    AlertMetric, AlertRule, Alertmanager, Comparison, PerformanceMonitor, Pushgateway, Severity,
+};
 use prometheus::TextEncoder;
 use std::{
     collections::BTreeMap,
@@ -85,6 +87,84 @@ async fn a_pushgateway_has_the_same_numbers() {
     assert_eq!(health.sent, health.offered, "{health:?}");
     let groups = get_json(&format!("{}/api/v1/metrics", server.url)).await;
     assert_eq!(groups["data"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_has_what_fires_once_and_until_it_ends() {
+    let Some(program) = program("prometheus-alertmanager") else {
+        return;
+    };
+    let arguments = |folder: &Path| {
+        let file = folder.join("alertmanager.yml");
+        let config = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
+        std::fs::write(&file, config).unwrap();
+        vec![
+            format!("--config.file={}", file.display()),
+            format!("--storage.path={}", folder.join("data").display()),
+            "--cluster.listen-address=".to_owned(),
+        ]
+    };
+    let server = Running::start(&program, "alertmanager", arguments).await;
+    let alertmanager = Alertmanager::new(&server.url)
+        .label("cluster", "eu-1")
+        .resend(SECOND);
+    let monitor = PerformanceMonitor::builder()
+        .service_name("gateway")
+        .alertmanager(alertmanager)
+        .build()
+        .unwrap();
+    let rule = |metric, severity: Severity| {
+        AlertRule::new(metric, Comparison::Above, 1.0, severity).with_id(severity.name())
+    };
+    let memory = rule(AlertMetric::MemoryUsageMb, Severity::Critical);
+    monitor.set_alert(memory).unwrap();
+    let slow = rule(AlertMetric::AverageResponseTimeMs, Severity::Warning);
+    monitor.set_alert(slow).unwrap();
+    for _ in 0..20 {
+        monitor.record_provider_request("cerebras", "llama", SECOND, true, "", 0.0);
+    }
+    tokio::task::block_in_place(|| monitor.collect());
+
+    let url = format!("{}/api/v2/alerts", server.url);
+    let firing = || async {
+        let mut alerts = get_json(&url).await.as_array().unwrap().clone();
+        alerts.sort_by_key(|alert| alert["labels"]["severity"].to_string());
+        alerts
+    };
+    until(|| async { firing().await.len() == 2 }).await;
+    // Longer than an alert lasts by itself: it is told again and again, and stays one.
+    let sent = || monitor.health().pushes["alertmanager"].sent;
+    let before = sent();
+    until(|| async { sent() > before + 5 }).await;
+    let alerts = firing().await;
+    assert_eq!(alerts.len(), 2, "{alerts:#?}");
+    let instance = alerts[0]["labels"]["instance"].clone();
+    assert!(instance.as_str().unwrap().contains(':'));
+    let expected = serde_json::json!({
+        "alertname": "memory_usage_mb",
+        "metric": "memory_usage_mb",
+        "rule": "critical",
+        "severity": "critical",
+        "service": "gateway",
+        "cluster": "eu-1",
+        "instance": instance,
+    });
+    assert_eq!(alerts[0]["labels"], expected);
+    assert_eq!(alerts[1]["labels"]["provider"], "cerebras");
+    assert_eq!(alerts[1]["labels"]["alertname"], "average_response_time_ms");
+    for alert in &alerts {
+        assert_eq!(alert["status"]["state"], "active");
+        assert!(alert["annotations"]["summary"].as_str().unwrap().len() > 5);
+    }
+
+    // One ends, the other one goes on.
+    assert!(monitor.remove_alert("critical"));
+    tokio::task::block_in_place(|| monitor.collect());
+    until(|| async { firing().await.len() == 1 }).await;
+    assert_eq!(firing().await[0]["labels"]["provider"], "cerebras");
+    // And what fires when the monitor goes away ends by itself.
+    tokio::task::block_in_place(|| monitor.shutdown(PATIENCE).unwrap());
+    until(|| async { firing().await.is_empty() }).await;
 }
 
 /// Values by name and sorted labels.

@@ -221,6 +221,7 @@ fn a_document_is_as_opentelemetry_has_it() {
         "metrics.gen_ai.client.operation.duration histogram",
         "metrics.aimux.cost gauge_double",
         "metrics.process.memory.usage gauge_long",
+        "metrics.process.cpu.time gauge_double",
     ] {
         assert!(templates.contains(expected), "{action} {templates:?}");
     }

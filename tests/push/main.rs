@@ -9,6 +9,7 @@
     reason = "a test"
 )]
 
+mod alerts;
 mod bounds;
 mod elasticsearch;
 mod pushgateway;

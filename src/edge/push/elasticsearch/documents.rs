@@ -11,12 +11,9 @@ use crate::{
         totals::{Total, Totals},
         views,
     },
-    names,
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, sync::Arc};
-
-const MEBIBYTE: f64 = 1_048_576.0;
 
 /// Makes documents of what was added since the last time.
 pub(super) struct Documents {
@@ -29,6 +26,9 @@ pub(super) struct Documents {
     until: Option<Timestamp>,
     number: u64,
 }
+
+/// What tells one document from another: scope, unit and attributes.
+type Group = (Arc<str>, Arc<str>, Labels);
 
 /// The metrics of one document: each name with its template and its value.
 type Metrics = BTreeMap<String, (&'static str, Value)>;
@@ -60,26 +60,17 @@ impl Documents {
             return Vec::new();
         }
         let groups = self.grown(snapshot);
-        let mut made = Vec::with_capacity(groups.len().saturating_add(1));
-        for ((scope, unit, labels), metrics) in groups {
-            made.push(self.document(since, until, Some(&scope), &unit, &labels, metrics));
-        }
-        if let Some(used) = snapshot.memory.total_process_mb {
-            let bytes = (used * MEBIBYTE).round() as u64;
-            let metrics = [(
-                "process.memory.usage".to_owned(),
-                ("gauge_long", json!(bytes)),
-            )];
-            let labels = Labels::default();
-            made.push(self.document(since, until, None, "By", &labels, metrics.into()));
+        let mut made = Vec::with_capacity(groups.len());
+        for (group, metrics) in groups {
+            made.push(self.document(since, until, &group, metrics));
         }
         self.told = snapshot.history.totals.clone();
         self.until = Some(until);
         made
     }
 
-    /// What was added, by scope, unit and attributes.
-    fn grown(&self, snapshot: &Snapshot) -> BTreeMap<(Arc<str>, Arc<str>, Labels), Metrics> {
+    /// What was added, by document.
+    fn grown(&self, snapshot: &Snapshot) -> BTreeMap<Group, Metrics> {
         let totals = &snapshot.history.totals;
         let metrics: Vec<&str> = totals.series.iter().map(|t| &*t.key().metric).collect();
         let sources = views::sources(snapshot, &metrics);
@@ -97,12 +88,12 @@ impl Documents {
             if is_same || sources.get(&*key.metric) != Some(&&*key.scope) {
                 continue;
             }
-            let Some(value) = value(before.map(|before| &**before), total) else {
-                continue;
-            };
             let name = (Arc::clone(&key.scope), Arc::clone(&key.metric));
             let info = totals.metrics.get(&name);
             let unit = info.map_or_else(|| Arc::from(""), |info| Arc::clone(&info.unit));
+            let Some(value) = value(before.map(|before| &**before), total, &unit) else {
+                continue;
+            };
             let group = (Arc::clone(&key.scope), unit, key.labels.clone());
             let metrics = groups.entry(group).or_default();
             metrics.insert(key.metric.to_string(), value);
@@ -114,9 +105,7 @@ impl Documents {
         &mut self,
         since: Timestamp,
         until: Timestamp,
-        scope: Option<&str>,
-        unit: &str,
-        labels: &Labels,
+        (scope, unit, labels): &Group,
         metrics: Metrics,
     ) -> String {
         let mut templates = Map::new();
@@ -139,32 +128,34 @@ impl Documents {
             "start_timestamp": millis(since),
             "data_stream": self.data_stream,
             "resource": self.resource,
-            "scope": { "name": scope.unwrap_or(names::SCOPE) },
+            "scope": { "name": **scope },
             "attributes": attributes,
             "metrics": values,
         });
         if let Some(source) = source.as_object_mut().filter(|_| !unit.is_empty()) {
-            source.insert("unit".to_owned(), unit.into());
+            source.insert("unit".to_owned(), (&**unit).into());
         }
         format!("{}\n{source}\n", json!({ "create": create }))
     }
 }
 
 /// The name of a template of Elasticsearch's, and what was added.
-fn value(before: Option<&Total>, now: &Total) -> Option<(&'static str, Value)> {
+fn value(before: Option<&Total>, now: &Total, unit: &str) -> Option<(&'static str, Value)> {
     let before = before.map(|before| before.packed().unpack());
-    Some(
-        match Growth::between(before.as_ref(), &now.packed().unpack())? {
-            Growth::Distribution(buckets) => {
-                let (values, counts): (Vec<f64>, Vec<u64>) = buckets.into_iter().unzip();
-                ("histogram", json!({ "values": values, "counts": counts }))
-            }
-            // What is counted here is whole.
-            Growth::Sum(sum) => ("gauge_long", json!(sum.round() as i64)),
-            Growth::Money(nano) => ("gauge_double", json!(usd(nano))),
-            Growth::Gauge(value) => ("gauge_double", json!(value)),
-        },
-    )
+    let grown = Growth::between(before.as_ref(), &now.packed().unpack())?;
+    // Bytes, and what is counted one by one, such as `{request}`.
+    let is_whole = unit == "By" || unit.starts_with('{');
+    Some(match grown {
+        Growth::Distribution(buckets) => {
+            let (values, counts): (Vec<f64>, Vec<u64>) = buckets.into_iter().unzip();
+            ("histogram", json!({ "values": values, "counts": counts }))
+        }
+        Growth::Sum(value) | Growth::Gauge(value) if is_whole => {
+            ("gauge_long", json!(value.round() as i64))
+        }
+        Growth::Sum(value) | Growth::Gauge(value) => ("gauge_double", json!(value)),
+        Growth::Money(nano) => ("gauge_double", json!(usd(nano))),
+    })
 }
 
 /// As Elasticsearch keeps them.

@@ -43,7 +43,7 @@ pub(crate) type Newest = Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>;
 /// unchanged, and its exporter and its distribution of the Collector use it by default. Elasticsearch
 /// 8.16 and newer bring the index template for `metrics-*.otel-*`, so that nothing has to be set
 /// up. Each set of attributes of a metric (a provider, a model and an outcome; an endpoint, a method
-/// and a status) is a document, and one more is the process:
+/// and a status) is a document, as is the process:
 ///
 /// ```json
 /// {"create": {"dynamic_templates": {"metrics.gen_ai.client.operation.duration": "histogram"}}}
