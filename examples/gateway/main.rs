@@ -93,6 +93,7 @@ fn monitor(options: &Options, recorded: Arc<Recorded>) -> Result<PerformanceMoni
     let mut builder = PerformanceMonitor::builder()
         .service_name("gateway")
         .collection_interval(Duration::from_secs(1))
+        .recommended_alerts()
         .serve(options.monitor_listen);
     if options.json.is_some() {
         builder = builder.on_event(move |event| recorded.take(event));
