@@ -71,7 +71,7 @@ impl Timestamp {
 ///
 /// Counted from the first of March of the year 0, so that a leap day is the last of its year and
 /// the months before it have the lengths of a fixed pattern; 400 years have 146,097 days.
-const fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) const fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
@@ -83,6 +83,14 @@ const fn civil(days: u64) -> (u64, u64, u64) {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year_of_era + 400 * era + if month <= 2 { 1 } else { 0 };
     (year, month, day)
+}
+
+impl From<SystemTime> for Timestamp {
+    /// What is before the Unix epoch becomes the epoch.
+    fn from(time: SystemTime) -> Self {
+        let since_epoch = time.duration_since(UNIX_EPOCH);
+        Self(saturating_nanos(since_epoch.unwrap_or(Duration::ZERO)))
+    }
 }
 
 /// Nanoseconds of `duration`, at most `u64::MAX` (some 584 years).

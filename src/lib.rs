@@ -46,6 +46,8 @@ mod core;
 mod edge;
 mod error;
 mod event_type;
+mod exporting;
+mod exports;
 mod global;
 mod handle;
 #[cfg(feature = "server")]
@@ -75,6 +77,7 @@ pub use core::{
     configuration::{AlertThreshold, Configuration, ConfiguredEvents, ConfiguredLimits},
     deliveries::PushHealth,
     events::PerformanceEvent,
+    export::{Export, ExportError, ExportFormat},
     guards::{Attempt, Operation},
     memory::{HeapSource, MemoryLimitSource, MemoryMetrics},
     record::EventId,

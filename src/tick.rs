@@ -13,6 +13,7 @@ use crate::{
         configuration::Configuration,
         deliveries::{Deliveries, PushHealth},
         events::{PerformanceEvent, RecentEvents},
+        export::extent::Told,
         labels::LabelTable,
         measurement::{Kind, Measurement},
         process::{ProcessCell, ProcessSample},
@@ -189,7 +190,7 @@ pub(crate) struct Shared {
     /// The process at the last collection.
     pub(crate) process: Arc<ProcessCell>,
     configured: Arc<Configured>,
-    reader: ViewReader,
+    pub(crate) reader: ViewReader,
     sinks: Vec<Arc<dyn AlertSink>>,
     /// What became of what was pushed.
     pub(crate) deliveries: Arc<Deliveries>,
@@ -197,6 +198,8 @@ pub(crate) struct Shared {
     /// Until the tick takes it.
     engine: Mutex<Option<Engine>>,
     published: Mutex<Arc<Snapshot>>,
+    /// Up to when the last exports go.
+    told: Mutex<Told>,
     window_bytes: AtomicU64,
     /// Collections asked for, and the number that the last collection served.
     asked: AtomicU64,
@@ -243,6 +246,7 @@ impl Shared {
             alert_changes: AlertBroadcast::new(),
             engine: Mutex::new(Some(engine)),
             published: Mutex::new(Arc::new(snapshot)),
+            told: Mutex::default(),
             window_bytes: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
@@ -305,6 +309,16 @@ impl Shared {
     /// The last snapshot, whatever its age.
     pub(crate) fn latest(&self) -> Arc<Snapshot> {
         Arc::clone(&lock(&self.published))
+    }
+
+    /// As [`fresh`](Self::fresh), for an export: what is collected from now on can be told without
+    /// what this one has.
+    pub(crate) fn exported(&self) -> Arc<Snapshot> {
+        self.fresh();
+        let mut told = lock(&self.told);
+        let snapshot = self.latest();
+        told.add(snapshot.collected_at);
+        snapshot
     }
 
     /// A snapshot not older than a second; or the last one, if the tick does not make it within
@@ -472,11 +486,15 @@ impl Shared {
         if let Some(before) = before.take() {
             before.take_off(&mut collection);
         }
+        // Held until the snapshot is out: whoever is told of a snapshot in an export is sure that no
+        // later slot reaches across its end.
+        let told = lock(&self.told);
+        windows.keep_apart(told.iter());
         windows.append(collection);
         let bytes = u64::try_from(windows.heap_bytes()).unwrap_or(u64::MAX);
         self.window_bytes.store(bytes, Ordering::Relaxed);
         let process = self.process.get();
-        let mut snapshot = Snapshot {
+        let snapshot = Snapshot {
             started: self.started,
             collected_at: until,
             monitoring_active: self.is_active(),
@@ -485,11 +503,14 @@ impl Shared {
             recent_events: self.counter.newest(RECENT),
             memory: process.sample.memory(),
             process,
-            alerts: Arc::default(),
+            alerts: Arc::clone(&self.latest().alerts),
         };
+        *lock(&self.published) = Arc::new(snapshot.clone());
+        drop(told);
+        // A custom rule calls the host, so nothing is locked.
         let evaluation = engine.evaluate(&snapshot, &self.settings.get());
-        snapshot.alerts = Arc::clone(&evaluation.alerts);
-        *lock(&self.published) = Arc::new(snapshot);
+        let alerts = Arc::clone(&evaluation.alerts);
+        *lock(&self.published) = Arc::new(Snapshot { alerts, ..snapshot });
         self.alert_changes.send(&evaluation.changes);
         self.notify(&evaluation.changes, &evaluation.alerts, until);
     }

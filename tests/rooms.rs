@@ -15,11 +15,12 @@ const ROOMS: [&[&str]; 5] = [
     &["clock", "config", "error", "event_type", "names"],
     &["core/"],
     &["edge/"],
-    &["summary", "tick", "http/"],
+    &["exports", "summary", "tick", "http/"],
     &[
         "alerting",
         "analysis",
         "builder",
+        "exporting",
         "global",
         "handle",
         "lifecycle",

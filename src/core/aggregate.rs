@@ -188,6 +188,11 @@ pub(crate) fn nano_usd(usd: f64) -> i128 {
 
 /// To USD.
 pub(crate) fn usd(nano: i128) -> f64 {
-    // Whole and fraction apart: above 9 million USD the nanos do not fit an `f64`.
+    // The `f64` nearest to it, as long as the nanos fit one; whole and fraction apart above 9 million
+    // USD, where they do not.
+    const EXACT: u128 = 1 << f64::MANTISSA_DIGITS;
+    if nano.unsigned_abs() <= EXACT {
+        return nano as f64 / 1e9;
+    }
     (nano / 1_000_000_000) as f64 + (nano % 1_000_000_000) as f64 / 1e9
 }

@@ -15,6 +15,9 @@
 //! So a window of any length is longer than asked by a third at most, mostly by a tenth; one
 //! below a minute by one collection. Some eighty slots make a day.
 //!
+//! Slots are not merged across the few moments up to which somebody was told, so that what happened
+//! after one of these can be told by itself.
+//!
 //! Where many series are busy this takes more memory than there is to be used. Then neighbours
 //! are merged that make the least difference for their age, until the rest fits.
 
@@ -50,6 +53,8 @@ pub(crate) struct Ladder {
     max_bytes: usize,
     /// Oldest first.
     slots: Vec<Arc<Slot>>,
+    /// Ends of slots that are not merged with those after them.
+    apart: Vec<Timestamp>,
 }
 
 impl Ladder {
@@ -60,12 +65,19 @@ impl Ladder {
             retention,
             max_bytes,
             slots: Vec::new(),
+            apart: Vec::new(),
         }
     }
 
     /// From the next slot on, keeps what is younger than this.
     pub(crate) const fn set_retention(&mut self, retention: Duration) {
         self.retention = retention;
+    }
+
+    /// From the next slot on, merges none across these moments, unless for want of memory.
+    pub(crate) fn keep_apart(&mut self, moments: impl Iterator<Item = Timestamp>) {
+        self.apart.clear();
+        self.apart.extend(moments);
     }
 
     /// Appends the newest slot, and makes the older ones coarser where it is time.
@@ -97,6 +109,7 @@ impl Ladder {
     fn push(&mut self, slot: Arc<Slot>) {
         if let Some(newest) = self.slots.last_mut()
             && slot.until().since(newest.since()) <= FINEST
+            && !self.apart.contains(&newest.until())
         {
             *newest = merged(&[Arc::clone(newest), slot]);
         } else {
@@ -114,7 +127,9 @@ impl Ladder {
             let ends = |slot: &Arc<Slot>| slot.until() <= limit && Some(cell(slot)) != newest;
             group.len() > 1 && group.last().is_some_and(ends)
         };
-        let groups = self.slots.chunk_by(|a, b| cell(a) == cell(b));
+        let together =
+            |a: &Arc<Slot>, b: &Arc<Slot>| cell(a) == cell(b) && !self.apart.contains(&a.until());
+        let groups = self.slots.chunk_by(together);
         if !groups.clone().any(due) {
             return;
         }
@@ -132,17 +147,20 @@ impl Ladder {
     /// Merges neighbours until all fit into what may be used.
     fn fit(&mut self, now: Timestamp) {
         while self.heap_bytes() > self.max_bytes {
-            // By how much, at worst, a window becomes longer that ends in the merged slot.
+            // By how much, at worst, a window becomes longer that ends in the merged slot; and
+            // first those that are not to be kept apart.
             let excess = |pair: &[Arc<Slot>]| {
                 let [older, newer] = pair else {
-                    return f64::INFINITY;
+                    return (true, f64::INFINITY);
                 };
                 let width = newer.until().since(older.since()).as_secs_f64();
-                width / now.since(newer.until()).as_secs_f64()
+                let age = now.since(newer.until()).as_secs_f64();
+                (self.apart.contains(&older.until()), width / age)
             };
             let pairs = self.slots.windows(2).map(excess).enumerate();
-            let least = pairs.min_by(|(_, a), (_, b)| a.total_cmp(b));
-            let Some((position, _)) = least.filter(|(_, excess)| *excess < 1.0) else {
+            let mergeable = pairs.filter(|(_, (_, excess))| *excess < 1.0);
+            let least = mergeable.min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            let Some((position, _)) = least else {
                 return;
             };
             let pair = position..position.saturating_add(2);

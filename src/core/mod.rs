@@ -7,6 +7,7 @@ pub(crate) mod configuration;
 pub(crate) mod deliveries;
 pub(crate) mod error_type;
 pub(crate) mod events;
+pub(crate) mod export;
 #[cfg(feature = "push")]
 pub(crate) mod growth;
 pub(crate) mod guards;
@@ -24,6 +25,7 @@ pub(crate) mod process;
 pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod recorder;
+pub(crate) mod rfc3339;
 pub(crate) mod series;
 pub(crate) mod settings;
 pub(crate) mod slot;

@@ -80,6 +80,11 @@ impl Windows {
         self.ladder.set_retention(retention);
     }
 
+    /// From the next collection on, slots are not merged across these moments.
+    pub(crate) fn keep_apart(&mut self, moments: impl Iterator<Item = Timestamp>) {
+        self.ladder.keep_apart(moments);
+    }
+
     /// Appends a collection, which begins where the one before it ended.
     pub(crate) fn append(&mut self, collection: Collection) {
         let Collection {

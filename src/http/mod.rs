@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod body;
 mod config;
+mod export;
 mod moment;
 mod openapi;
 mod origin;
@@ -31,6 +32,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
+use export::Exports;
 use problem::Problem;
 use query::Asked;
 use route::{Action, Changes, Route, Tells};
@@ -85,6 +87,7 @@ pub(crate) struct Surface {
     registry: prometheus::Registry,
     access: Access,
     seats: Seats,
+    exports: Arc<Exports>,
 }
 
 impl Surface {
@@ -98,6 +101,7 @@ impl Surface {
             registry,
             access,
             seats: Seats::new(AT_ONCE, PLACES),
+            exports: Exports::new(),
         })
     }
 

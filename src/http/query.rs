@@ -31,7 +31,6 @@ pub(crate) enum Kind {
     /// One of these.
     OneOf(&'static [&'static str]),
     /// A point in time: Unix seconds or RFC 3339.
-    #[allow(dead_code, reason = "no route takes a time yet")]
     Moment,
 }
 
@@ -63,7 +62,7 @@ pub(crate) const EXPERIMENT: Parameter = Parameter {
 };
 
 /// How a point in time is written.
-const MOMENT_FORMS: [&str; 2] = ["<Unix seconds>", "<RFC 3339 date and time>"];
+pub(crate) const MOMENT_FORMS: [&str; 2] = ["<Unix seconds>", "<RFC 3339 date and time>"];
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -138,7 +137,6 @@ impl Asked {
     }
 
     /// The point in time that was given.
-    #[allow(dead_code, reason = "no route takes a time yet")]
     pub(crate) fn moment(&self, parameter: &Parameter) -> Option<Timestamp> {
         match self.get(parameter)? {
             Value::Moment(moment) => Some(*moment),

@@ -1,11 +1,11 @@
 //! All routes, in the order in which they are documented.
 
 use super::{
-    answer, config, openapi, over_time,
+    answer, config, export, openapi, over_time,
     query::{ENDPOINT, EXPERIMENT, PROVIDER, WINDOW},
     route::{Action, Change, Json, Route, Text, View},
 };
-use crate::{core::configuration, edge::otel::exposition};
+use crate::core::{configuration, export::ExportFormat};
 use std::marker::PhantomData;
 
 /// The route that scrapers ask: any name may lead to it.
@@ -95,6 +95,12 @@ pub(crate) static ROUTES: &[Route] = &[
         action: Action::Get(&Json(answer::summary)),
     },
     Route {
+        path: "/performance/export",
+        summary: "All that was measured, or what changed since, for other programs.",
+        parameters: &[export::FORMAT, export::SINCE],
+        action: Action::Get(&export::Exporting),
+    },
+    Route {
         path: "/performance/openapi.json",
         summary: "This description.",
         parameters: &[],
@@ -105,7 +111,7 @@ pub(crate) static ROUTES: &[Route] = &[
         summary: "All metrics, in Prometheus' text format.",
         parameters: &[],
         action: Action::Get(&Text {
-            content_type: exposition::CONTENT_TYPE,
+            content_type: ExportFormat::Prometheus.content_type(),
             text: answer::metrics,
         }),
     },

@@ -12,18 +12,20 @@ use prometheus::{
 };
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-/// The text format that every scraper understands.
-#[cfg(feature = "server")]
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// The text of `families`.
+#[cfg(any(test, feature = "server", feature = "push"))]
 pub(crate) fn render(families: Vec<MetricFamily>) -> prometheus::Result<String> {
-    TextEncoder::new().encode_to_string(&scrubbed(families))
+    encoded(&scrubbed(families))
+}
+
+/// The text of families that are scrubbed.
+pub(super) fn encoded(families: &[MetricFamily]) -> prometheus::Result<String> {
+    TextEncoder::new().encode_to_string(families)
 }
 
 /// `families` as a scraper takes them: names of the allowed characters, values without control
 /// characters, each name and each series once.
-fn scrubbed(families: Vec<MetricFamily>) -> Vec<MetricFamily> {
+pub(super) fn scrubbed(families: Vec<MetricFamily>) -> Vec<MetricFamily> {
     let mut by_name: BTreeMap<String, MetricFamily> = BTreeMap::new();
     let mut odd = Vec::new();
     for mut family in families {

@@ -3,8 +3,8 @@
 pub(crate) mod alerts;
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
-#[cfg(any(feature = "server", feature = "push"))]
 pub(crate) mod exposition;
+pub(crate) mod exposition_parts;
 pub(crate) mod instruments;
 mod keys;
 mod observed;

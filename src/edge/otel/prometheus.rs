@@ -289,7 +289,7 @@ pub(crate) fn sanitised(name: &str) -> String {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|c| !is_unprintable(*c)).collect()
 }
 

@@ -6,11 +6,12 @@ use crate::{
     clock::Timestamp,
     core::{
         classic::ClassicHistogram,
+        export::otlp::{Attribute, AttributeValue},
         histogram::ExponentialHistogram,
         series::{Collection, Labels, MetricInfo, SeriesKey, Value},
     },
 };
-use opentelemetry::KeyValue;
+use opentelemetry::{Array, KeyValue, Value as OtelValue};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     metrics::{
@@ -24,7 +25,7 @@ use opentelemetry_sdk::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -36,6 +37,8 @@ pub struct ViewReader {
     reader: Arc<ManualReader>,
     /// Strings that were seen before, so that a series does not keep its own copies.
     strings: Arc<Mutex<HashSet<Arc<str>>>>,
+    /// What the meter provider says of the service; known from the first collection on.
+    resource: Arc<OnceLock<Arc<[Attribute]>>>,
 }
 
 /// Strings that are kept for sharing; beyond it each series has its own.
@@ -55,7 +58,13 @@ impl ViewReader {
         Self {
             reader: Arc::new(builder.build()),
             strings: Arc::default(),
+            resource: Arc::default(),
         }
+    }
+
+    /// What the meter provider says of the service; nothing before the first collection.
+    pub(crate) fn resource(&self) -> Arc<[Attribute]> {
+        self.resource.get().cloned().unwrap_or_default()
     }
 
     /// What was recorded since the last collection, which ended at `since`.
@@ -66,6 +75,7 @@ impl ViewReader {
     ) -> Result<Collection, opentelemetry_sdk::error::OTelSdkError> {
         let mut metrics = ResourceMetrics::default();
         self.reader.collect(&mut metrics)?;
+        self.resource.get_or_init(|| resource(&metrics));
         let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
         let mut collection = Collection {
             since,
@@ -105,6 +115,40 @@ impl ViewReader {
             }
         }
         Ok(collection)
+    }
+}
+
+fn resource(metrics: &ResourceMetrics) -> Arc<[Attribute]> {
+    let attributes = metrics.resource().iter();
+    attributes
+        .map(|(key, value)| (key.as_str().to_owned(), attribute(value)))
+        .collect()
+}
+
+fn attribute(value: &OtelValue) -> AttributeValue {
+    let text = |text: &str| AttributeValue::Text(text.to_owned());
+    let list = AttributeValue::List;
+    match value {
+        OtelValue::Bool(flag) => AttributeValue::Flag(*flag),
+        OtelValue::I64(whole) => AttributeValue::Whole(*whole),
+        OtelValue::F64(number) => AttributeValue::Number(*number),
+        OtelValue::Array(Array::Bool(flags)) => {
+            list(flags.iter().copied().map(AttributeValue::Flag).collect())
+        }
+        OtelValue::Array(Array::I64(wholes)) => {
+            list(wholes.iter().copied().map(AttributeValue::Whole).collect())
+        }
+        OtelValue::Array(Array::F64(numbers)) => list(
+            numbers
+                .iter()
+                .copied()
+                .map(AttributeValue::Number)
+                .collect(),
+        ),
+        OtelValue::Array(Array::String(texts)) => {
+            list(texts.iter().map(|one| text(one.as_str())).collect())
+        }
+        other => text(&other.as_str()),
     }
 }
 
