@@ -35,8 +35,9 @@ pub struct MemoryMetrics {
     /// What was moved to swap, in MiB (`VmSwap`).
     pub swapped_mb: Option<f64>,
     /// Resident memory that no other process shares: what would be free if this one ended, in MiB
-    /// (`Private_Clean` and `Private_Dirty` of `/proc/self/smaps_rollup`). It costs the kernel a
-    /// walk over all pages, and so is a minute old at times.
+    /// (`Private_Clean` and `Private_Dirty` of `/proc/self/smaps_rollup`). It takes the kernel a
+    /// walk over all pages, during which nobody can map memory: so it is up to a minute old, and
+    /// `null` with more than 256 MiB resident.
     pub private_mb: Option<f64>,
     /// `total_process_mb` over `memory_limit_mb`, in percent: at 100 the process is killed, or
     /// others on its machine are.
@@ -66,8 +67,9 @@ pub enum HeapSource {
     /// thread allocated or freed may be missing. In use is the anonymous
     /// resident memory but for the main thread's stack (`RssAnon` − `VmStk`); it includes the
     /// stacks of other threads, and what the allocator keeps for later. Free is what the allocator
-    /// gave back and the kernel has not taken yet (`LazyFree` of `/proc/self/smaps_rollup`), at
-    /// most a minute old: the least that it can be, and zero with an allocator that never does so.
+    /// gave back and the kernel has not taken yet (`LazyFree` of `/proc/self/smaps_rollup`): the
+    /// least that it can be, zero with an allocator that never does so, up to a minute old, and
+    /// `null` with more than 256 MiB resident.
     KernelAnonymous,
 }
 

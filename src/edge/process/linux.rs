@@ -2,7 +2,7 @@
 
 use super::text::{self, Rollup, Status};
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     core::{
         memory::{HeapSource, MemoryLimitSource},
         process::{Heap, Network, ProcessSample, SystemMemory, Transfer},
@@ -24,8 +24,9 @@ const DEEPEST: usize = 32;
 const LIMITS: Duration = Duration::from_secs(15);
 /// What takes the kernel a walk over all pages is read again after this.
 const ROLLUP: Duration = Duration::from_secs(60);
-/// And not before this many times the time that it took: it is a ten-thousandth of a core at most.
-const ROLLUP_SHARE: u32 = 10_000;
+/// But not with more than this resident. The walk takes some 15 ms for each GiB, and as long as it
+/// lasts, whoever maps or unmaps memory has to wait: threads of the host, on their way to answer.
+const LARGEST_ROLLUP: u64 = 256 << 20;
 /// Units of `/proc/self/stat` in a second: the same on every machine, whatever the kernel ticks at.
 const TICKS: u64 = 100;
 
@@ -36,8 +37,6 @@ pub(super) struct System {
     cgroups: PathBuf,
     /// For control groups of the first version.
     sysinfo: Option<sysinfo::System>,
-    /// For how long a reading takes.
-    clock: Clock,
     limits: Seldom<Limits>,
     rollup: Seldom<Rollup>,
     /// When the process began; looked for once.
@@ -85,7 +84,6 @@ impl System {
             },
             cgroups: cgroups.to_owned(),
             sysinfo,
-            clock: Clock::start(),
             limits: Seldom::default(),
             rollup: Seldom::default(),
             started: None,
@@ -143,12 +141,15 @@ impl System {
         if now < self.rollup.again {
             return;
         }
-        let before = self.clock.now();
-        let rollup = self.files.read("self/smaps_rollup", text::rollup);
-        let took = self.clock.now().since(before);
+        let files = &mut self.files;
+        let status = files.read("self/status", text::status);
+        let resident = status.and_then(|status| status.resident);
+        let rollup = resident
+            .filter(|bytes| *bytes <= LARGEST_ROLLUP)
+            .and_then(|_| files.read("self/smaps_rollup", text::rollup));
         self.rollup = Seldom {
             value: rollup.unwrap_or_default(),
-            again: now.after(ROLLUP.max(took.saturating_mul(ROLLUP_SHARE))),
+            again: now.after(ROLLUP),
         };
     }
 

@@ -40,8 +40,8 @@ impl Process {
         }
     }
 
-    /// Looks at what takes longer, if it is time, for the samples that follow: some 10 ms for each
-    /// GiB that is resident.
+    /// Looks at what takes longer, if it is time, for the samples that follow: some milliseconds in
+    /// a minute.
     pub(crate) fn look_closer(&mut self, now: Timestamp) {
         self.system.look_closer(now);
     }

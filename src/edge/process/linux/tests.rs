@@ -167,7 +167,7 @@ fn what_takes_long_is_looked_at_once_a_minute() {
     let rollup =
         |kib: u32| format!("Private_Clean: 0 kB\nPrivate_Dirty: {kib} kB\nLazyFree: 1 kB\n");
     machine
-        .write("proc/self/status", "RssAnon: 100 kB\nVmStk: 10 kB\n")
+        .write("proc/self/status", "VmRSS: 200 kB\n")
         .write("proc/self/smaps_rollup", rollup(50));
     let mut system = machine.system();
     let mut private = |seconds| {
@@ -177,15 +177,35 @@ fn what_takes_long_is_looked_at_once_a_minute() {
     assert_eq!(private(0), Some(50 * 1_024));
     machine.write("proc/self/smaps_rollup", rollup(70));
     assert_eq!(private(59), Some(50 * 1_024));
-    // Unless that took more than 6 ms, which such a file does not.
-    assert_eq!(private(120), Some(70 * 1_024));
+    assert_eq!(private(60), Some(70 * 1_024));
+}
+
+#[test]
+fn in_a_large_process_nobody_is_made_to_wait() {
+    let machine = Machine::new();
+    machine.write(
+        "proc/self/smaps_rollup",
+        "Private_Clean: 0 kB\nPrivate_Dirty: 5 kB\n",
+    );
+    let private = |resident_kib: u32| {
+        let status = format!("VmRSS: {resident_kib} kB\n");
+        machine.write("proc/self/status", status);
+        let mut system = machine.system();
+        system.look_closer(at(0));
+        system.sample(at(0)).private
+    };
+    assert_eq!(private(256 * 1_024), Some(5 * 1_024));
+    assert_eq!(private(256 * 1_024 + 1), None);
 }
 
 #[test]
 fn the_kernel_stands_in_for_the_allocator() {
     let machine = Machine::new();
     machine
-        .write("proc/self/status", "RssAnon: 100 kB\nVmStk: 10 kB\n")
+        .write(
+            "proc/self/status",
+            "VmRSS: 200 kB\nRssAnon: 100 kB\nVmStk: 10 kB\n",
+        )
         .write("proc/self/smaps_rollup", "LazyFree: 5 kB\n");
     let mut system = machine.system();
     system.look_closer(at(0));
