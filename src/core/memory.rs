@@ -37,7 +37,7 @@ pub struct MemoryMetrics {
     /// Resident memory that no other process shares: what would be free if this one ended, in MiB
     /// (`Private_Clean` and `Private_Dirty` of `/proc/self/smaps_rollup`). It takes the kernel a
     /// walk over all pages, during which nobody can map memory: so it is up to a minute old, and
-    /// `null` with more than 256 MiB resident.
+    /// `null` with more than 64 MiB resident.
     pub private_mb: Option<f64>,
     /// `total_process_mb` over `memory_limit_mb`, in percent: at 100 the process is killed, or
     /// others on its machine are.
@@ -69,7 +69,7 @@ pub enum HeapSource {
     /// stacks of other threads, and what the allocator keeps for later. Free is what the allocator
     /// gave back and the kernel has not taken yet (`LazyFree` of `/proc/self/smaps_rollup`): the
     /// least that it can be, zero with an allocator that never does so, up to a minute old, and
-    /// `null` with more than 256 MiB resident.
+    /// `null` with more than 64 MiB resident.
     KernelAnonymous,
 }
 

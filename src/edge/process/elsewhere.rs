@@ -19,7 +19,6 @@ pub(super) struct System {
 
 impl System {
     pub(super) fn new() -> Self {
-        sysinfo::set_open_files_limit(0);
         Self {
             system: sysinfo::System::new_with_specifics(RefreshKind::nothing()).ok(),
             pid: sysinfo::get_current_pid().ok(),

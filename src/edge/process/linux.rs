@@ -24,9 +24,10 @@ const DEEPEST: usize = 32;
 const LIMITS: Duration = Duration::from_secs(15);
 /// What takes the kernel a walk over all pages is read again after this.
 const ROLLUP: Duration = Duration::from_secs(60);
-/// But not with more than this resident. The walk takes some 15 ms for each GiB, and as long as it
-/// lasts, whoever maps or unmaps memory has to wait: threads of the host, on their way to answer.
-const LARGEST_ROLLUP: u64 = 256 << 20;
+/// But not with more than this resident. The walk takes some 20 ms for each GiB, several times as
+/// long while the machine is busy, and until it ends, whoever maps or unmaps memory has to wait:
+/// threads of the host, on their way to answer.
+pub(super) const LARGEST_ROLLUP: u64 = 64 << 20;
 /// Units of `/proc/self/stat` in a second: the same on every machine, whatever the kernel ticks at.
 const TICKS: u64 = 100;
 

@@ -12,7 +12,13 @@ fn all_that_linux_tells_is_there() {
     let sample = process.sample(now);
     let memory = serde_json::to_value(sample.memory()).unwrap();
     for (field, value) in memory.as_object().unwrap() {
-        assert!(!value.is_null(), "{field} in {memory}");
+        // Beside many other tests this may be a large process.
+        let takes_long = ["private_mb", "heap_free_mb"].contains(&field.as_str());
+        let is_large = sample.resident.unwrap() > system::LARGEST_ROLLUP / 2;
+        assert!(
+            !value.is_null() || takes_long && is_large,
+            "{field} in {memory}"
+        );
     }
     let parts = [sample.anonymous, sample.file, sample.shared];
     let sum: u64 = parts.into_iter().flatten().sum();
@@ -34,7 +40,7 @@ fn what_a_sample_costs() {
     use std::{hint::black_box, time::Duration};
     let clock = Clock::start();
     let mut held = Vec::new();
-    for mebibytes in [0, 200, 1_848] {
+    for mebibytes in [0, 40, 2_008] {
         held.push(black_box(vec![1_u8; mebibytes << 20]));
         let mut process = Process::new();
         let mut costs = |rounds: u32, step: Duration, look: bool| {

@@ -153,8 +153,7 @@ fn what_a_day_of_the_process_takes() {
     }
     let history = bench.windows.history();
     let slots: usize = history.slots.iter().map(|slot| slot.heap_bytes()).sum();
-    println!("{slots} bytes in {} slots", history.slots.len());
-    assert!(slots < 48 * 1_024, "{slots} bytes for 48 hours");
+    assert!(slots < 25 * 1_024, "{slots} bytes for 48 hours");
 }
 
 fn with_process(bench: &Bench) -> Snapshot {

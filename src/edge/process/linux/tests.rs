@@ -194,8 +194,8 @@ fn in_a_large_process_nobody_is_made_to_wait() {
         system.look_closer(at(0));
         system.sample(at(0)).private
     };
-    assert_eq!(private(256 * 1_024), Some(5 * 1_024));
-    assert_eq!(private(256 * 1_024 + 1), None);
+    assert_eq!(private(64 * 1_024), Some(5 * 1_024));
+    assert_eq!(private(64 * 1_024 + 1), None);
 }
 
 #[test]
