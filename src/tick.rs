@@ -201,6 +201,8 @@ pub(crate) struct Shared {
     /// Up to when the last exports go.
     told: Mutex<Told>,
     window_bytes: AtomicU64,
+    /// Bytes of answers that are kept for others who ask the same.
+    pub(crate) answer_bytes: AtomicU64,
     /// Collections asked for, and the number that the last collection served.
     asked: AtomicU64,
     /// Somebody wants a collection, unless there was one within the last second.
@@ -248,6 +250,7 @@ impl Shared {
             published: Mutex::new(Arc::new(snapshot)),
             told: Mutex::default(),
             window_bytes: AtomicU64::new(0),
+            answer_bytes: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             wanted: AtomicBool::new(false),
             served: Mutex::new(0),
@@ -561,6 +564,7 @@ impl Shared {
             labels_refused: recorder.labels.named().map(refused).into(),
             series: self.latest().history.totals.series.len(),
             series_folded: self.latest().history.totals.folded,
+            answer_bytes: self.answer_bytes.load(Ordering::Relaxed),
             window_bytes: self.window_bytes.load(Ordering::Relaxed),
             pushes: self.deliveries.health(),
         }
@@ -586,6 +590,9 @@ pub struct MonitorHealth {
     pub series_folded: u64,
     /// Memory that the windows and the totals take, in bytes, as of the last collection.
     pub window_bytes: u64,
+    /// Memory that answers over HTTP take which are kept for others who ask the same, in bytes: 1
+    /// MiB at the most.
+    pub answer_bytes: u64,
     /// What became of what was pushed, by destination: `webhook`, `alertmanager`, `pushgateway`,
     /// `elasticsearch`; `webhook-2` for the second.
     pub pushes: BTreeMap<String, PushHealth>,

@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod config;
 mod export;
+mod kept;
 mod moment;
 mod openapi;
 mod origin;
@@ -33,6 +34,7 @@ use axum::{
     routing::{MethodRouter, any},
 };
 use export::Exports;
+use kept::Kept;
 use problem::Problem;
 use query::Asked;
 use route::{Action, Changes, Route, Tells};
@@ -88,6 +90,7 @@ pub(crate) struct Surface {
     access: Access,
     seats: Seats,
     exports: Arc<Exports>,
+    kept: Kept,
 }
 
 impl Surface {
@@ -102,6 +105,7 @@ impl Surface {
             access,
             seats: Seats::new(AT_ONCE, PLACES),
             exports: Exports::new(),
+            kept: Kept::default(),
         })
     }
 

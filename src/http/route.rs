@@ -2,6 +2,7 @@
 
 use super::{
     Surface, answer,
+    kept::Question,
     problem::Problem,
     query::{Asked, Parameter},
 };
@@ -10,9 +11,10 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
-use std::marker::PhantomData;
+use std::{any::type_name, marker::PhantomData, sync::atomic::Ordering};
 
 pub(crate) const JSON: &str = "application/json";
 
@@ -66,12 +68,24 @@ pub(crate) trait Changes: Sync {
     fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
 }
 
-/// A view of a fresh snapshot, as JSON.
+/// A view of a fresh snapshot, as JSON. Who asks the same of the same snapshot gets the same answer.
 pub(crate) struct View<T>(pub(crate) fn(&Snapshot, &Asked) -> Result<T, Problem>);
 
 impl<T: Serialize + JsonSchema> Tells for View<T> {
     fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
-        json(&self.0(&surface.shared.fresh(), asked)?)
+        let snapshot = surface.shared.fresh();
+        let question = Question {
+            view: (type_name::<T>(), self.0 as usize),
+            asked: asked.clone(),
+        };
+        let answer = surface.kept.answer(&snapshot, question, || {
+            let view = self.0(&snapshot, asked)?;
+            let text = serde_json::to_vec(&view).map_err(|_| answer::not_rendered())?;
+            Ok(Bytes::from(text))
+        })?;
+        let bytes = u64::try_from(surface.kept.heap_bytes()).unwrap_or(u64::MAX);
+        surface.shared.answer_bytes.store(bytes, Ordering::Relaxed);
+        Ok(of_type(JSON, answer))
     }
 
     fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
@@ -134,6 +148,6 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Result<Response, Problem> {
     Ok(of_type(JSON, text))
 }
 
-fn of_type(content_type: &'static str, text: String) -> Response {
+fn of_type(content_type: &'static str, text: impl IntoResponse) -> Response {
     ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
