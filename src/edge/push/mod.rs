@@ -97,7 +97,8 @@ impl Prepared {
     ) -> Result<Self, BuildError> {
         let (stop, stopped) = watch::channel(None);
         let pushes = Pushes {
-            client: client(destinations.environment_proxy)?,
+            client: Mutex::new(None),
+            environment_proxy: destinations.environment_proxy,
             clock: Clock::start(),
             deliveries: Arc::clone(deliveries),
             stop,
@@ -115,27 +116,27 @@ impl Prepared {
         };
         for webhook in &destinations.webhooks {
             let (target, key) = webhook.check()?;
-            let courier = prepared.courier("webhook", target, webhook::GIVE_UP);
+            let courier = prepared.courier("webhook", target, webhook::GIVE_UP)?;
             let (sink, poster) = webhook::queue(Arc::clone(&courier.counts), key);
             prepared.sinks.push(Arc::new(sink));
             prepared.webhooks.push((courier, poster));
         }
         for alertmanager in destinations.alertmanagers {
             let target = alertmanager.check()?;
-            let courier = prepared.courier("alertmanager", target, alertmanager.interval());
+            let courier = prepared.courier("alertmanager", target, alertmanager.interval())?;
             let sink = Arc::new(alertmanager::Sink::default());
             prepared.sinks.push(Arc::clone(&sink) as _);
             prepared.alertmanagers.push((courier, alertmanager, sink));
         }
         for pushgateway in destinations.pushgateways {
             let target = pushgateway.check()?;
-            let courier = prepared.courier("pushgateway", target, pushgateway.every());
+            let courier = prepared.courier("pushgateway", target, pushgateway.every())?;
             prepared.pushgateways.push((courier, pushgateway));
         }
         for elasticsearch in destinations.elasticsearches {
             let (target, stream) = elasticsearch.check()?;
             let give_up = elasticsearch::GIVE_UP;
-            let mut courier = prepared.courier("elasticsearch", target, give_up);
+            let mut courier = prepared.courier("elasticsearch", target, give_up)?;
             courier.attempt = elasticsearch::ATTEMPT;
             let one = (courier, elasticsearch, stream);
             prepared.elasticsearches.push(one);
@@ -199,7 +200,12 @@ impl Prepared {
         (pushes, all)
     }
 
-    fn courier(&self, kind: &str, target: Target, give_up: Duration) -> Courier {
+    fn courier(
+        &self,
+        kind: &str,
+        target: Target,
+        give_up: Duration,
+    ) -> Result<Courier, BuildError> {
         let counts = self.pushes.deliveries.add(kind);
         self.pushes
             .courier(target, counts, give_up, self.stop.clone())
@@ -208,7 +214,9 @@ impl Prepared {
 
 /// All that pushes, while it does.
 pub(crate) struct Pushes {
-    client: Client,
+    /// Made when it is first needed: who pushes nothing has none.
+    client: Mutex<Option<Client>>,
+    environment_proxy: bool,
     clock: Clock,
     deliveries: Arc<Deliveries>,
     stop: watch::Sender<Option<Timestamp>>,
@@ -269,6 +277,7 @@ impl Pushes {
         let (stop, stopped) = watch::channel(None);
         let counts = Arc::new(Delivered::new(String::new()));
         let courier = self.courier(target, counts, deadline, stopped);
+        let courier = courier.map_err(PushError::Setting)?;
         let mut message = pushgateway::Group::put(pushgateway, text);
         runtime.spawn(async move {
             let delivered = tokio::time::timeout(deadline, courier.deliver(&mut message));
@@ -293,16 +302,21 @@ impl Pushes {
         counts: Arc<Delivered>,
         give_up: Duration,
         stop: courier::Stop,
-    ) -> Courier {
-        Courier {
-            client: self.client.clone(),
+    ) -> Result<Courier, BuildError> {
+        let mut made = lock(&self.client);
+        let client = match &*made {
+            Some(client) => client.clone(),
+            None => made.insert(client(self.environment_proxy)?).clone(),
+        };
+        Ok(Courier {
+            client,
             target,
             counts,
             retry: Retry::within(give_up),
             attempt: courier::ATTEMPT,
             clock: self.clock,
             stop,
-        }
+        })
     }
 }
 
