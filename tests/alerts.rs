@@ -175,7 +175,7 @@ fn a_custom_rule_may_ask_and_panic() {
         )
         .custom_alert("asks", Severity::Info, |views| {
             let view = views.endpoints(Window::SinceStart).ok()?;
-            (view.endpoints_count > 0).then(|| ("gateway", "somebody came"))
+            (view.endpoints_count > 0).then_some(("gateway", "somebody came"))
         })
         .build()
         .unwrap();

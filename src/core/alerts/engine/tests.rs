@@ -998,7 +998,11 @@ fn cost_of_one_look() {
             let metric = metrics[n as usize % 3];
             let rule = AlertRule::new(metric, Comparison::Above, 1e9, Severity::Info);
             let rule = rule.with_id(format!("rule {n}"));
-            let rule = rule.with_window(Duration::from_secs(if n % 2 == 0 { 300 } else { 60 }));
+            let rule = rule.with_window(Duration::from_secs(if n.is_multiple_of(2) {
+                300
+            } else {
+                60
+            }));
             match n % 4 {
                 0 | 1 => rule,
                 2 => rule.with_scope(AlertScope::EachEndpoint),

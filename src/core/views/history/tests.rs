@@ -217,7 +217,10 @@ fn exact(
     }
 }
 
-fn scopes() -> Vec<(HistoryScope, fn(&Event) -> bool)> {
+/// A scope, and whether it has an event.
+type Scoped = (HistoryScope, fn(&Event) -> bool);
+
+fn scopes() -> Vec<Scoped> {
     vec![
         (HistoryScope::Gateway, |_| true),
         (HistoryScope::Providers, |_| true),
