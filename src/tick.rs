@@ -489,15 +489,15 @@ impl Shared {
         if let Some(before) = before.take() {
             before.take_off(&mut collection);
         }
-        // Held until the snapshot is out: whoever is told of a snapshot in an export is sure that no
-        // later slot reaches across its end.
-        let told = lock(&self.told);
-        windows.keep_apart(told.iter());
+        // The end of the last snapshot too: whoever takes that for an export has until the next
+        // collection to say so.
+        let told = lock(&self.told).ends();
+        windows.keep_apart(told.chain([self.latest().collected_at]));
         windows.append(collection);
         let bytes = u64::try_from(windows.heap_bytes()).unwrap_or(u64::MAX);
         self.window_bytes.store(bytes, Ordering::Relaxed);
         let process = self.process.get();
-        let snapshot = Snapshot {
+        let mut snapshot = Snapshot {
             started: self.started,
             collected_at: until,
             monitoring_active: self.is_active(),
@@ -506,14 +506,12 @@ impl Shared {
             recent_events: self.counter.newest(RECENT),
             memory: process.sample.memory(),
             process,
-            alerts: Arc::clone(&self.latest().alerts),
+            alerts: Arc::default(),
         };
-        *lock(&self.published) = Arc::new(snapshot.clone());
-        drop(told);
         // A custom rule calls the host, so nothing is locked.
         let evaluation = engine.evaluate(&snapshot, &self.settings.get());
-        let alerts = Arc::clone(&evaluation.alerts);
-        *lock(&self.published) = Arc::new(Snapshot { alerts, ..snapshot });
+        snapshot.alerts = Arc::clone(&evaluation.alerts);
+        *lock(&self.published) = Arc::new(snapshot);
         self.alert_changes.send(&evaluation.changes);
         self.notify(&evaluation.changes, &evaluation.alerts, until);
     }

@@ -107,6 +107,17 @@ impl Ladder {
     }
 
     fn push(&mut self, slot: Arc<Slot>) {
+        // What was to be kept apart when the newest came, and is not any more.
+        if let [.., older, newest] = self.slots.as_slice()
+            && newest.until().since(older.since()) <= FINEST
+            && !self.apart.contains(&older.until())
+        {
+            let both = merged(&[Arc::clone(older), Arc::clone(newest)]);
+            self.slots.pop();
+            if let Some(last) = self.slots.last_mut() {
+                *last = both;
+            }
+        }
         if let Some(newest) = self.slots.last_mut()
             && slot.until().since(newest.since()) <= FINEST
             && !self.apart.contains(&newest.until())

@@ -4,6 +4,8 @@
 //! as in CI, it is a failure instead. What is looked for:
 //!
 //! - `prometheus`, `promtool`, `prometheus-pushgateway` and `prometheus-alertmanager` on the `PATH`
+//! - `AIMUX_OTELCOL`: an OpenTelemetry Collector, as `tests/outside/collector/build.sh` builds one and
+//!   prints its path; else `otelcol-contrib` on the `PATH`
 //! - `AIMUX_PYTHON`: a Python that has the packages `openai` and `anthropic`
 //! - `AIMUX_TRACE`: a CSV file with the columns `TIMESTAMP,ContextTokens,GeneratedTokens`
 
@@ -16,6 +18,7 @@
 )]
 
 mod clients;
+mod exported;
 mod gateway;
 mod pushed;
 mod replay;

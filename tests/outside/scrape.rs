@@ -26,8 +26,10 @@ async fn promtool_accepts_the_exposition_under_load() {
         return;
     };
     let gateway = Gateway::start("promtool", &["--speed", "20", "--seed", "7"], &[]);
-    for _ in 0..5 {
-        let exposition = get(&format!("{}/metrics", gateway.monitor)).await;
+    let export = "performance/export?format=prometheus";
+    let since = format!("{export}&since=0");
+    for path in ["metrics", "metrics", export, "metrics", &since] {
+        let exposition = get(&format!("{}/{path}", gateway.monitor)).await;
         let mut check = Command::new(&promtool)
             .args(["check", "metrics", "--extended"])
             .stdin(Stdio::piped())

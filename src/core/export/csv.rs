@@ -45,7 +45,7 @@ pub(crate) const ATTRIBUTES: [(&str, &str); 15] = [
 ];
 
 /// The columns behind them. What has no column of its own is an object in the first of these.
-const LAST: [&str; 8] = [
+const LAST: [&str; 9] = [
     "other_attributes",
     "count",
     "sum",
@@ -54,6 +54,7 @@ const LAST: [&str; 8] = [
     "p50",
     "p95",
     "p99",
+    "last",
 ];
 
 /// The rows of `points`.
@@ -127,7 +128,8 @@ fn row(point: &Point<'_>, to: &mut Vec<u8>) -> io::Result<()> {
     }
     let (min, max) = (point.aggregate.min(), point.aggregate.max());
     let quantiles = [0.5, 0.95, 0.99].map(|q| point.quantile(q));
-    for number in [min, max].into_iter().chain(quantiles) {
+    let numbers = [min, max].into_iter().chain(quantiles);
+    for number in numbers.chain([point.last()]) {
         to.push(b',');
         if let Some(number) = number {
             write!(to, "{number}")?;

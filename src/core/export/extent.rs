@@ -27,8 +27,9 @@ impl Told {
         self.0.push_back(end);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Timestamp> {
-        self.0.iter().copied()
+    /// The ends that are remembered.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        self.0.clone().into_iter()
     }
 }
 

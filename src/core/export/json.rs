@@ -167,9 +167,9 @@ struct JsonPoint<'a> {
     /// What tells the series from others of the metric.
     #[schemars(with = "BTreeMap<String, String>")]
     attributes: Attributes<'a>,
-    /// How many values; `null` for what is not a histogram.
+    /// How many values, of a gauge how many readings; `null` for a sum.
     count: Option<u64>,
-    /// Their sum; the sum itself, or the value of a gauge.
+    /// Their sum, or the sum itself.
     sum: f64,
     /// The least value, if it is known.
     min: Option<f64>,
@@ -181,6 +181,8 @@ struct JsonPoint<'a> {
     p95: Option<f64>,
     /// The value that 99 of 100 do not exceed.
     p99: Option<f64>,
+    /// What was read last of a gauge.
+    last: Option<f64>,
 }
 
 impl<'a> JsonPoint<'a> {
@@ -200,6 +202,7 @@ impl<'a> JsonPoint<'a> {
             p50: point.quantile(0.5),
             p95: point.quantile(0.95),
             p99: point.quantile(0.99),
+            last: point.last(),
         }
     }
 }

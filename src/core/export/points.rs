@@ -39,6 +39,14 @@ impl Point<'_> {
         (self.kind() != "sum").then(|| self.aggregate.count())
     }
 
+    /// What was read last; none for what is not a gauge.
+    pub(crate) const fn last(&self) -> Option<f64> {
+        match &self.aggregate {
+            Aggregate::Level(level) => Some(level.last),
+            _ => None,
+        }
+    }
+
     /// The value of nearest rank, within the error of its buckets; none where there are no buckets.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
         self.aggregate.quantile(q).map(|(value, _)| value)

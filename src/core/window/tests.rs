@@ -307,6 +307,27 @@ fn collecting_without_end_makes_no_more_than_a_slot_a_second() {
 }
 
 #[test]
+fn what_is_kept_apart_for_one_collection_is_not_for_ever() {
+    let mut bench = Bench::new(HOUR);
+    let mut told = Vec::new();
+    for nth in 0..1_000 {
+        // The end of the last one each time, and for good that of every hundredth.
+        let last = bench.now;
+        if nth % 100 == 55 {
+            told.push(last);
+        }
+        let apart = told.iter().copied().chain([last]);
+        bench.windows.keep_apart(apart);
+        bench.collect_after(Duration::from_millis(10));
+    }
+    let slots = bench.windows.history().slots;
+    assert!(slots.len() <= 10 + told.len() + 2, "{}", slots.len());
+    for end in told {
+        assert!(slots.iter().any(|slot| slot.until() == end), "{end:?}");
+    }
+}
+
+#[test]
 fn a_longer_retention_keeps_all_and_a_shorter_one_forgets_what_is_older() {
     let mut bench = Bench::new(2 * HOUR);
     let seconds = |bench: &Bench| {
