@@ -9,7 +9,9 @@ use super::{
     routes::{ROUTES, paths},
 };
 use crate::core::span;
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::{
+    Schema, SchemaGenerator, generate::SchemaSettings, transform::transform_subschemas,
+};
 use serde_json::{Map, Value, json};
 use std::sync::OnceLock;
 
@@ -81,7 +83,8 @@ fn describe() -> Map<String, Value> {
         .with(|settings| {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
-        });
+        })
+        .with_transform(unlink);
     let mut schemas = settings.into_generator();
     let problem = schemas.subschema_for::<problem::Document<'_>>();
     let paths: Map<String, Value> = paths()
@@ -125,6 +128,36 @@ fn describe() -> Map<String, Value> {
         Value::Object(whole) => whole,
         _ => Map::new(),
     }
+}
+
+/// What the documentation says, without its links: for who reads the description, they lead nowhere.
+fn unlink(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = without_links(text);
+    }
+    transform_subschemas(&mut unlink, schema);
+}
+
+/// `[text](target)` and `[text]` as `text`, and no `[text]: target` at the end.
+fn without_links(text: &str) -> String {
+    let is_target = |line: &&str| line.starts_with('[') && line.contains("]: ");
+    let lines: Vec<&str> = text.lines().filter(|line| !is_target(line)).collect();
+    let joined = lines.join("\n");
+    let mut plain = String::new();
+    let mut rest = joined.trim_end();
+    while let Some((before, link)) = rest.split_once('[') {
+        plain.push_str(before);
+        let (label, after) = link.split_once(']').unwrap_or((link, ""));
+        let target = after.strip_prefix('(').and_then(|at| at.split_once(')'));
+        if target.is_none() && !label.starts_with('`') {
+            plain.push('[');
+            rest = link;
+            continue;
+        }
+        plain.push_str(label);
+        rest = target.map_or(after, |(_, after)| after);
+    }
+    plain + rest
 }
 
 /// All that can be done at `path`.
@@ -203,4 +236,25 @@ fn parameter(parameter: &Parameter) -> Value {
         "description": parameter.about,
         "schema": schema,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_the_documentation_are_left_out() {
+        for (text, plain) in [
+            ("a `b` c", "a `b` c"),
+            ("as in [`A`] and [b](crate::b), c", "as in `A` and b, c"),
+            ("as in [`A`].\n\n[`A`]: crate::A", "as in `A`."),
+            (
+                "component:<name>[/<operation>]",
+                "component:<name>[/<operation>]",
+            ),
+            ("open [ end [", "open [ end ["),
+        ] {
+            assert_eq!(without_links(text), plain);
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! - `prometheus`, `promtool`, `prometheus-pushgateway` and `prometheus-alertmanager` on the `PATH`
 //! - `AIMUX_OTELCOL`: an OpenTelemetry Collector, as `tests/outside/collector/build.sh` builds one and
 //!   prints its path; else `otelcol-contrib` on the `PATH`
-//! - `AIMUX_PYTHON`: a Python that has the packages `openai` and `anthropic`
+//! - `AIMUX_PYTHON`: a Python that has the packages `openai`, `anthropic` and `schemathesis`
 //! - `AIMUX_TRACE`: a CSV file with the columns `TIMESTAMP,ContextTokens,GeneratedTokens`
 
 #![allow(
@@ -18,6 +18,7 @@
 )]
 
 mod clients;
+mod description;
 mod exported;
 mod gateway;
 mod pushed;
