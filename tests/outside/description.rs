@@ -12,7 +12,7 @@ use std::{
 /// Requests at the least, as the hooks count them.
 const CASES: u64 = 5_000;
 /// Requests at the most for each method at each path.
-const EXAMPLES: &str = "700";
+const EXAMPLES: &str = "500";
 const CONFIG: &str = "/performance/config";
 
 #[test]

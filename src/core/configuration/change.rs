@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 
-use super::{MAX_RULES, json, read, scope};
+use super::{json, read, scope};
 use crate::core::alerts::rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity};
-use crate::core::settings::Settings;
+use crate::core::settings::{MAX_RULES, Settings};
 use crate::core::span;
 use crate::error::{AlertRuleError, OutOfRange};
 use crate::event_type::{EventFilter, PerformanceEventType};
@@ -90,6 +90,11 @@ pub(super) struct SetThreshold {
     #[schemars(with = "u64", range(max = 1_000_000_000u64))]
     #[schemars(skip_serializing_if = "Option::is_none")]
     pub(super) min_samples: Option<u64>,
+    /// Whether it is superseded while a provider's alert tells the same: for failures at the
+    /// gateway.
+    #[schemars(with = "bool")]
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pub(super) unless_a_provider_fails: Option<bool>,
 }
 
 /// A rule to remove.
@@ -202,7 +207,6 @@ impl Change {
         if let Some(events) = &self.events {
             settings.event_filter = events.applied(settings.event_filter);
         }
-        let rules_before = settings.rules.len();
         for (index, change) in self.alert_thresholds.iter().enumerate() {
             let path = format!("alert_thresholds[{index}]");
             match change {
@@ -213,7 +217,7 @@ impl Change {
             }
         }
         let rules = settings.rules.len();
-        if rules > MAX_RULES.max(rules_before) {
+        if rules > MAX_RULES {
             return Err(Wrong::refused(
                 "alert_thresholds",
                 format!("There would be {rules} rules."),
@@ -277,14 +281,24 @@ impl SetThreshold {
         if let Some(samples) = self.min_samples {
             rule = rule.with_min_samples(samples);
         }
-        rule.check().map_err(|error| {
-            let allowed = match &error {
-                AlertRuleError::NotOfScope { allowed, .. } => (*allowed).to_owned(),
-                other => other.to_string(),
-            };
-            let detail = "This cannot be watched so.";
-            Wrong::refused(json::join(path, error.field()), detail, [allowed])
-        })?;
+        if self.unless_a_provider_fails == Some(true) {
+            rule = rule.unless_a_provider_fails();
+        }
+        rule.check().map_err(|error| self.refused(path, &error))?;
         Ok(rule)
+    }
+
+    fn refused(&self, path: &str, error: &AlertRuleError) -> Wrong {
+        let allowed: Vec<String> = match error {
+            AlertRuleError::NotOfScope { .. } => {
+                let forms = scope::forms().into_iter();
+                let fits = forms.filter(|(_, scope)| self.metric.is_of(scope));
+                fits.map(|(form, _)| form).collect()
+            }
+            // The rest was read as what it may be.
+            _ => vec![error.to_string()],
+        };
+        let field = json::join(path, error.field());
+        Wrong::refused(field, format!("This rule cannot be: {error}."), allowed)
     }
 }

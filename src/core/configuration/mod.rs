@@ -41,7 +41,7 @@ pub struct Configuration {
     pub collection_interval_seconds: f64,
     /// For how long windows reach back.
     pub retention_seconds: f64,
-    /// What is watched for.
+    /// What is watched for, beside the closures that the host watches with.
     pub alert_thresholds: Vec<AlertThreshold>,
     /// Which events are kept among the recent ones.
     pub events: ConfiguredEvents,
@@ -74,6 +74,8 @@ pub struct AlertThreshold {
     pub pending_for: String,
     /// With fewer samples it says nothing.
     pub min_samples: u64,
+    /// Whether it is superseded while a provider's alert tells the same.
+    pub unless_a_provider_fails: bool,
 }
 
 /// Which events are kept among the recent ones. All are counted in any case.
@@ -104,7 +106,7 @@ pub struct ConfiguredLimits {
     pub max_open: usize,
     /// Recent events that are kept.
     pub recent_events: usize,
-    /// Rules that a change may bring about.
+    /// Rules, closures left out.
     pub alert_thresholds: usize,
 }
 
@@ -143,6 +145,7 @@ impl AlertThreshold {
             window: span::written(rule.window),
             pending_for: span::written(rule.pending_for),
             min_samples: rule.min_samples,
+            unless_a_provider_fails: rule.unless_a_provider_fails,
         }
     }
 }

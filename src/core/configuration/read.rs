@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::change::{Change, EventsChange, RemoveThreshold, SetThreshold, ThresholdChange, Wrong};
 use super::json::{Json, join};
-use super::{CHANGEABLE, MAX_RULES, scope};
+use super::{CHANGEABLE, scope};
 use crate::core::alerts::rule::{AlertMetric, AlertScope, Comparison, Severity};
 use crate::core::labels::is_unprintable;
-use crate::core::settings::{INTERVALS, MAX_RETENTION};
+use crate::core::settings::{INTERVALS, MAX_RETENTION, MAX_RULES};
 use crate::core::span;
 use crate::event_type::PerformanceEventType;
 
@@ -20,7 +20,7 @@ const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=MAX_RETENTION
 /// Samples that a rule may ask for.
 const MAX_SAMPLES: u64 = 1_000_000_000;
 
-const RULE: [&str; 9] = [
+const RULE: [&str; 10] = [
     "id",
     "metric",
     "threshold",
@@ -30,6 +30,7 @@ const RULE: [&str; 9] = [
     "window",
     "for",
     "min_samples",
+    "unless_a_provider_fails",
 ];
 
 pub(super) fn change(json: Json) -> Result<Change, Wrong> {
@@ -59,10 +60,7 @@ fn events(json: Json, path: &str) -> Result<EventsChange, Wrong> {
                 one_of(&json, path, &known, PerformanceEventType::from_text)
             })
         })?,
-        failures_only: fields.optional("failures_only", |json, path| match json {
-            Json::Flag(flag) => Ok(flag),
-            _ => Err(Wrong::refused(path, "This is a flag.", ["true", "false"])),
-        })?,
+        failures_only: fields.optional("failures_only", flag)?,
     })
 }
 
@@ -159,6 +157,7 @@ fn threshold(json: Json, path: &str) -> Result<ThresholdChange, Wrong> {
                 [format!("a whole number from 0 to {MAX_SAMPLES}")],
             )),
         })?,
+        unless_a_provider_fails: fields.optional("unless_a_provider_fails", flag)?,
     }))
 }
 
@@ -195,15 +194,7 @@ fn from_word(text: &str) -> Option<AlertScope> {
 
 /// How a scope may be written.
 fn scope_forms() -> impl Iterator<Item = String> {
-    let words = scope::WORDS
-        .into_iter()
-        .map(|(word, _)| format!("{word:?}"));
-    let objects = [
-        r#"{"provider": "…"}"#,
-        r#"{"provider": "…", "model": "…"}"#,
-        r#"{"endpoint": "…"}"#,
-    ];
-    words.chain(objects.map(str::to_owned))
+    scope::forms().into_iter().map(|(form, _)| form)
 }
 
 /// The fields of one object, taken out one after the other.
@@ -297,6 +288,13 @@ fn one_of<T>(
             known.iter().copied(),
         )
     })
+}
+
+fn flag(json: Json, path: &str) -> Result<bool, Wrong> {
+    match json {
+        Json::Flag(flag) => Ok(flag),
+        _ => Err(Wrong::refused(path, "This is a flag.", ["true", "false"])),
+    }
 }
 
 /// A name: of a rule, a provider, a model or an endpoint.

@@ -21,6 +21,31 @@ pub(super) const PROVIDER: &str = "provider";
 pub(super) const MODEL: &str = "model";
 pub(super) const ENDPOINT: &str = "endpoint";
 
+/// How a scope may be written, with one that is written so.
+#[cfg(feature = "server")]
+pub(super) fn forms() -> Vec<(String, AlertScope)> {
+    let words = WORDS.map(|(word, scope)| (format!("{word:?}"), scope));
+    let nothing = String::new;
+    let objects = [
+        (
+            r#"{"provider": "…"}"#.to_owned(),
+            AlertScope::Provider(nothing()),
+        ),
+        (
+            r#"{"provider": "…", "model": "…"}"#.to_owned(),
+            AlertScope::Model {
+                provider: nothing(),
+                model: nothing(),
+            },
+        ),
+        (
+            r#"{"endpoint": "…"}"#.to_owned(),
+            AlertScope::Endpoint(nothing()),
+        ),
+    ];
+    words.into_iter().chain(objects).collect()
+}
+
 impl Serialize for AlertScope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let fields: &[(&str, &String)] = match self {

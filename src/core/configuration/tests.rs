@@ -58,6 +58,7 @@ fn the_guides_body_is_a_change() {
             "window": "5m",
             "for": "0s",
             "min_samples": 20,
+            "unless_a_provider_fails": false,
         });
         assert_eq!(rule, &rest);
     }
@@ -79,6 +80,7 @@ fn every_field_can_be_changed() {
             "window": "2h",
             "for": "90s",
             "min_samples": 0,
+            "unless_a_provider_fails": true,
         }],
     });
     let configuration = after(&body);
@@ -253,6 +255,7 @@ fn what_cannot_be_is_refused_by_its_name() {
                 "window",
                 "for",
                 "min_samples",
+                "unless_a_provider_fails",
             ],
         ),
         (
@@ -338,6 +341,7 @@ fn what_cannot_be_is_refused_by_its_name() {
                 "window",
                 "for",
                 "min_samples",
+                "unless_a_provider_fails",
             ],
         ),
         (
@@ -434,6 +438,29 @@ fn what_cannot_be_is_refused_by_its_name() {
             "{wrong:?}"
         );
     }
+}
+
+#[test]
+fn a_metric_is_watched_where_it_is_to_be_had() {
+    let rule = |metric: &str, scope: &str| {
+        wrong(&format!(
+            r#"{{"alert_thresholds": [{{"metric": "{metric}", "scope": {scope}, {RULE}}}]}}"#
+        ))
+    };
+    let of_process = rule("memory_pressure", "\"each_provider\"");
+    assert_eq!(of_process.field, "alert_thresholds[0].scope");
+    assert_eq!(of_process.allowed, ["\"process\""]);
+    let of_attempts = rule("cost_per_hour", r#"{"endpoint": "/x"}"#);
+    assert_eq!(of_attempts.field, "alert_thresholds[0].scope");
+    assert_eq!(
+        of_attempts.allowed,
+        [
+            "\"gateway\"",
+            "\"each_provider\"",
+            "{\"provider\": \"…\"}",
+            "{\"provider\": \"…\", \"model\": \"…\"}",
+        ]
+    );
 }
 
 #[test]
