@@ -114,6 +114,7 @@ async fn read_all(mut body: Body) -> Result<Vec<u8>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::response::IntoResponse;
 
     #[test]
     fn json_is_told_by_its_media_type() {
@@ -138,5 +139,27 @@ mod tests {
         ] {
             assert!(!is_json(wrong), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let pending = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let soon = Some(Duration::from_millis(10));
+        let late = read(Body::from_stream(pending), soon).await.unwrap_err();
+        assert_eq!(late.into_response().status(), StatusCode::REQUEST_TIMEOUT);
+        let prompt = read(Body::from("{}"), Some(Duration::from_secs(3_600))).await;
+        assert_eq!(prompt.unwrap(), b"{}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_refused() {
+        let broken = [
+            Ok(b"{}".to_vec()),
+            Err(std::io::ErrorKind::ConnectionReset.into()),
+        ];
+        let broken: [Result<Vec<u8>, std::io::Error>; 2] = broken;
+        let broken = Body::from_stream(futures_util::stream::iter(broken));
+        let refused = read(broken, None).await.unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::BAD_REQUEST);
     }
 }
