@@ -109,7 +109,25 @@ impl PerformanceMonitor {
 
     /// An operation begins. With a provider or a model it is one attempt too.
     ///
-    /// What is never ended is given up after an hour, and counted as dropped.
+    /// What is never ended is given up after an hour, and counted as dropped. Several may be open at
+    /// once, of the same `request_id` too, and end in any order: the id that is returned tells them
+    /// apart.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aimux_otel::{PerformanceMonitor, Window};
+    ///
+    /// let monitor = PerformanceMonitor::builder().build()?;
+    /// let start = |id| monitor.record_request_start(id, "/anthropic", "POST", "cerebras", "llama3.1-70b");
+    /// let (first, second) = (start("req_12345"), start("req_12346"));
+    /// assert!(monitor.record_request_end(second, true, 200, 2_048, "", 0.0042));
+    /// assert!(monitor.record_request_end(first, false, 500, 0, "timeout", 0.0));
+    /// assert!(!monitor.record_request_end(first, true, 200, 0, "", 0.0), "it has ended");
+    /// monitor.collect();
+    /// let aggregated = monitor.endpoints(Window::SinceStart)?.aggregated;
+    /// assert_eq!(aggregated.total_operations, 2);
+    /// # Ok(()) }
+    /// ```
     pub fn record_request_start(
         &self,
         request_id: &str,
@@ -148,6 +166,28 @@ impl PerformanceMonitor {
     /// `endpoint` as an operation, one of component `abtest` with a `variant`
     /// and a duration as a try of that variant of the experiment that its operation names, and any
     /// other with a duration as work of its component.
+    ///
+    /// Without a timestamp it happened now; one in the future is taken for now. A duration that
+    /// nanoseconds in 64 bits cannot tell is refused and counted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aimux_otel::{PerformanceEvent, PerformanceEventType, PerformanceMonitor, Window};
+    /// use std::time::Duration;
+    ///
+    /// let builder = PerformanceMonitor::builder().metadata_keys(["query_type", "table"]);
+    /// let monitor = builder.build()?;
+    /// let event_type = PerformanceEventType::RequestStart;
+    /// let event = PerformanceEvent::new("custom_event_id", event_type, "database", "query")
+    ///     .with_metadata("query_type", "SELECT")
+    ///     .with_metadata("table", "users")
+    ///     .with_duration(Duration::from_micros(150_500));
+    /// monitor.record_event(event);
+    /// monitor.collect();
+    /// let database = &monitor.components(Window::SinceStart)?.components["database"];
+    /// assert_eq!(database.operations["query"].avg_duration_ms, Some(150.5));
+    /// # Ok(()) }
+    /// ```
     pub fn record_event(&self, event: PerformanceEvent) {
         self.recorder().event(event);
     }

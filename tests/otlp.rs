@@ -54,6 +54,9 @@ async fn shut_down(monitor: PerformanceMonitor) {
 
 async fn pushed_is_what_the_views_say(receiver: Receiver, monitor: PerformanceMonitor) {
     traffic(&monitor, 50);
+    monitor
+        .timer("user_actions_login")
+        .observe(Duration::from_millis(40));
     monitor.collect();
     let view = monitor.providers(Window::SinceStart).unwrap();
     let exposition = monitor.prometheus_registry().gather();
@@ -69,6 +72,17 @@ async fn pushed_is_what_the_views_say(receiver: Receiver, monitor: PerformanceMo
     assert_eq!(receiver.count("http.server.request.duration", &[]), 50);
     let points = receiver.points(duration);
     assert!(points.values().all(|p| p.buckets.is_some()), "{points:?}");
+    let timer = "aimux.timer.duration";
+    assert_eq!(
+        receiver.count(timer, &["aimux.timer=user_actions_login"]),
+        1
+    );
+    let observed = receiver.points(timer);
+    assert!(
+        observed
+            .values()
+            .all(|p| p.buckets.is_some() && p.sum == 0.04)
+    );
     let cost: Vec<f64> = receiver
         .points("aimux.cost")
         .values()

@@ -6,6 +6,7 @@ mod design;
 mod floor;
 mod monitor;
 mod otel;
+mod tracking;
 
 use std::error::Error;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(crate) enum Group {
     Span,
     /// A call with the provider, the model, the duration and the cost.
     Call,
+    /// Work of a component from the guard's making to its end, or one observation of a timer.
+    Tracking,
     /// Only what follows the call: ways to reach every surface.
     Design,
 }
@@ -189,6 +192,54 @@ pub(crate) const ALL: &[Spec] = &[
         moved: false,
         sustained: true,
         build: calls::bound_two_readers,
+    },
+    Spec {
+        name: "track-handle",
+        what: "track_operation!(monitor, …)",
+        group: Group::Tracking,
+        moved: false,
+        sustained: true,
+        build: tracking::handle,
+    },
+    Spec {
+        name: "track-global",
+        what: "track_operation! on the global monitor",
+        group: Group::Tracking,
+        moved: false,
+        sustained: true,
+        build: tracking::global,
+    },
+    Spec {
+        name: "track-nobody",
+        what: "track_operation! without a global monitor",
+        group: Group::Tracking,
+        moved: false,
+        sustained: true,
+        build: tracking::nobody,
+    },
+    Spec {
+        name: "track-metadata",
+        what: "track_operation! with a provider and a model as metadata",
+        group: Group::Tracking,
+        moved: false,
+        sustained: true,
+        build: tracking::metadata,
+    },
+    Spec {
+        name: "timer-kept",
+        what: "observe of a timer that is kept",
+        group: Group::Tracking,
+        moved: false,
+        sustained: true,
+        build: tracking::kept_timer,
+    },
+    Spec {
+        name: "timer-global",
+        what: "timer! on the global monitor, looked up by name each time",
+        group: Group::Tracking,
+        moved: false,
+        sustained: true,
+        build: tracking::named_timer,
     },
     Spec {
         name: "one-provider-inline",

@@ -50,6 +50,12 @@ impl Report {
                 "call-sdk",
             ),
             (
+                Group::Tracking,
+                "work of a component as a guard, and timers",
+                "track-nobody",
+                "call-monitor",
+            ),
+            (
                 Group::Design,
                 "ways to reach every surface, instruments in hand",
                 "one-provider-inline",

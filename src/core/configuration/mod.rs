@@ -102,6 +102,8 @@ pub struct ConfiguredLimits {
     pub components: usize,
     /// Experiments.
     pub experiments: usize,
+    /// Names of timers.
+    pub timers: usize,
     /// Spans, requests and operations that are open at once.
     pub max_open: usize,
     /// Recent events that are kept.
@@ -124,6 +126,7 @@ impl Configuration {
                 endpoints: config.limits.endpoints,
                 components: config.limits.components,
                 experiments: config.limits.experiments,
+                timers: config.limits.timers,
                 max_open: config.max_open,
                 recent_events: config.recent_events,
                 alert_thresholds: MAX_RULES,
