@@ -82,6 +82,7 @@ pub fn global() -> Option<PerformanceMonitor> {
 /// work.metadata("provider", "cerebras");
 /// assert!(!work.is_recording(), "there is no global monitor");
 /// ```
+#[inline]
 pub fn track_component(component: &str) -> ComponentWork {
     track_operation(component, "")
 }
@@ -93,6 +94,7 @@ pub fn track_component(component: &str) -> ComponentWork {
 /// let mut work = aimux_otel::track_operation("request_processor", "parse");
 /// work.metadata("provider", "cerebras");
 /// ```
+#[inline]
 pub fn track_operation(component: &str, operation: &str) -> ComponentWork {
     recorder().map_or(ComponentWork::NONE, |recorder| {
         ComponentWork::begin(recorder, component, operation)
@@ -111,11 +113,16 @@ pub fn timer(name: &str) -> Timer {
 }
 
 /// Where the global monitor records.
+#[inline]
 fn recorder() -> Option<Arc<Recorder>> {
-    let set = SET.load(Ordering::Acquire);
-    if set == 0 {
-        return None;
+    match SET.load(Ordering::Acquire) {
+        0 => None,
+        set => recorder_of(set),
     }
+}
+
+/// See [`recorder`], once `set` were set.
+fn recorder_of(set: u64) -> Option<Arc<Recorder>> {
     let current = || {
         let global = GLOBAL.lock().unwrap_or_else(PoisonError::into_inner);
         Weak::clone(&global.recorder)

@@ -209,7 +209,8 @@ impl Recorder {
     }
 
     /// Takes one measurement on.
-    #[inline]
+    // A call would move it once more, some sixty instructions.
+    #[inline(always)]
     pub(crate) fn offer(&self, measurement: Measurement) {
         if self.disabled {
             return;
@@ -218,8 +219,7 @@ impl Recorder {
             Pushed::Queued => {}
             Pushed::AskTick => self.ask(),
             Pushed::Full(measurement) => self.count_here(measurement),
-            Pushed::Closed(Closed::Stopped) => self.add_dropped(DropReason::Stopped),
-            Pushed::Closed(Closed::ShutDown) => self.add_dropped(DropReason::Shutdown),
+            Pushed::Closed(why) => self.drop_as_closed(why),
         }
     }
 
@@ -358,6 +358,14 @@ impl Recorder {
         if let Some(tally) = self.tally.get() {
             tally.count(&mut vec![measurement]);
         }
+    }
+
+    #[cold]
+    fn drop_as_closed(&self, why: Closed) {
+        self.add_dropped(match why {
+            Closed::Stopped => DropReason::Stopped,
+            Closed::ShutDown => DropReason::Shutdown,
+        });
     }
 
     fn add_dropped(&self, reason: DropReason) {

@@ -2,6 +2,7 @@
 
 use super::{
     error_type,
+    labels::Label,
     measurement::{Kind, Measurement},
     record::settle,
     recorder::{Recorder, label_of, nanos},
@@ -19,16 +20,22 @@ use std::{sync::Arc, thread};
 /// otherwise, also on an early return by `?`: [`fail`](Self::fail) says that it was none. One that
 /// a panic drops counts as a failure, with the error type `internal`.
 ///
-/// Without metadata it allocates nothing.
+/// It allocates nothing before there is metadata.
 #[derive(Debug)]
 #[must_use = "work that is dropped at once took no time"]
 pub struct ComponentWork(Option<Open>);
 
+/// Small, since it is moved about; most work has no metadata.
 #[derive(Debug)]
 struct Open {
     recorder: Arc<Recorder>,
     started: Timestamp,
-    measurement: Measurement,
+    component: Label,
+    operation: Label,
+    /// What [`fail`](ComponentWork::fail) said, which wins over metadata.
+    error: Option<&'static str>,
+    /// What metadata told.
+    noted: Option<Box<Measurement>>,
     /// Metadata said so.
     failed: bool,
     /// It was begun while a panic unwound: in a destructor, which may well succeed.
@@ -45,13 +52,13 @@ impl ComponentWork {
             return Self::NONE;
         }
         let labels = &recorder.labels;
-        let mut measurement = Measurement::new(Kind::Component, PerformanceEventType::RequestEnd);
-        measurement.component = labels.components.label(component);
-        measurement.component_operation = label_of(&labels.component_operations, operation);
         Self(Some(Open {
+            component: labels.components.label(component),
+            operation: label_of(&labels.component_operations, operation),
             started: recorder.now(),
             recorder,
-            measurement,
+            error: None,
+            noted: None,
             failed: false,
             unwinding: thread::panicking(),
         }))
@@ -99,8 +106,8 @@ impl ComponentWork {
     /// ```
     pub fn metadata(&mut self, key: &str, value: impl AsRef<str>) -> &mut Self {
         if let Some(open) = &mut self.0 {
-            let measurement = &mut open.measurement;
-            open.failed |= open.recorder.note(measurement, key, value.as_ref());
+            let noted = open.noted.get_or_insert_with(|| Box::new(blank()));
+            open.failed |= open.recorder.note(noted, key, value.as_ref());
         }
         self
     }
@@ -121,7 +128,7 @@ impl ComponentWork {
     /// ```
     pub fn fail(&mut self, error_type: &str) -> &mut Self {
         if let Some(open) = &mut self.0 {
-            open.measurement.error = Some(error_type::canonical(error_type));
+            open.error = Some(error_type::canonical(error_type));
         }
         self
     }
@@ -144,7 +151,10 @@ impl Drop for ComponentWork {
         let Some(open) = self.0.take() else {
             return;
         };
-        let mut measurement = open.measurement;
+        let mut measurement = open.noted.map_or_else(blank, |noted| *noted);
+        measurement.component = open.component;
+        measurement.component_operation = open.operation;
+        measurement.error = open.error.or(measurement.error);
         if !open.unwinding && thread::panicking() {
             measurement.error.get_or_insert(error_type::INTERNAL);
         }
@@ -153,4 +163,8 @@ impl Drop for ComponentWork {
         settle(&mut measurement, open.failed);
         open.recorder.offer(measurement);
     }
+}
+
+fn blank() -> Measurement {
+    Measurement::new(Kind::Component, PerformanceEventType::RequestEnd)
 }
