@@ -45,7 +45,7 @@ pub struct AlertChange {
     pub value: Option<f64>,
     /// What it is compared with; `null` for a custom rule.
     pub threshold: Option<f64>,
-    /// One sentence for people.
+    /// One sentence for people, with the figure of the last time that it was the case.
     pub message: String,
     /// What tells this alert from all others, the same from its first change to its last:
     /// `rule`, `metric`, `severity`, and `provider`, `model`, `endpoint` or `instance` where its

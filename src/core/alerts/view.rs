@@ -58,7 +58,7 @@ pub struct AlertDetail {
     pub threshold: Option<f64>,
     /// Since when it is in this state, in Unix seconds.
     pub since: f64,
-    /// One sentence for people.
+    /// One sentence for people, with the figure of the last time that it was the case.
     pub message: String,
     /// What tells this alert from all others, as in [`AlertChange`].
     ///

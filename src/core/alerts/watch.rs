@@ -124,6 +124,12 @@ impl Watch {
         seen: Seen,
         look: Look,
     ) -> bool {
+        let mut seen = seen;
+        if let (Some(rule), Verdict::Holds) = (&self.rule, verdict) {
+            // Kept until it holds again: what is back within bounds has nothing new to say.
+            let value = seen.value.unwrap_or_default();
+            seen.text = Some(message(rule, instance, value));
+        }
         let before = self.alerts.get(instance).map(|alert| alert.standing);
         if before.is_none() && verdict != Verdict::Holds {
             return true;
@@ -180,13 +186,6 @@ impl Watch {
         self.rule.as_ref().map(|rule| rule.threshold)
     }
 
-    fn message(&self, instance: &Instance, alert: &Alert) -> String {
-        match (&self.rule, &alert.text) {
-            (Some(rule), _) => message(rule, instance, alert.value.unwrap_or_default()),
-            (None, text) => text.clone().unwrap_or_default(),
-        }
-    }
-
     fn labels(&self, instance: &Instance) -> BTreeMap<String, String> {
         let own = [
             ("rule", &*self.id),
@@ -216,7 +215,7 @@ impl Watch {
             comparison: comparison.map(Comparison::symbol),
             threshold: self.threshold(),
             since: standing.fired.unwrap_or(standing.began).as_unix_seconds(),
-            message: self.message(instance, alert),
+            message: alert.text.clone().unwrap_or_default(),
             labels: self.labels(instance),
         }
     }
@@ -238,7 +237,7 @@ impl Watch {
             resolved_because: because,
             value: alert.value,
             threshold: self.threshold(),
-            message: self.message(instance, alert),
+            message: alert.text.clone().unwrap_or_default(),
             labels: self.labels(instance),
             at: now.as_unix_seconds(),
             since: alert.standing.began.as_unix_seconds(),

@@ -870,7 +870,7 @@ fn the_view_has_all_fields() {
         "rule": id, "metric": "response_time_ms", "scope": "provider zai", "severity": "warning",
         "value": 100.0, "threshold": 250.0, "since": at, "resolved_at": at + 10.0,
         "resolved_because": "cleared",
-        "message": "Response time degradation detected for provider zai (p95 100 ms > 250 ms)",
+        "message": message,
     });
     assert_eq!(resolved, expected);
 }
