@@ -26,6 +26,10 @@ const HIGH_PERFORMANCE: (Duration, Duration) =
 /// Interval and retention of [`MonitorBuilder::comprehensive`].
 const COMPREHENSIVE: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(48 * 3_600));
+/// Memory for windows of [`MonitorBuilder::comprehensive`].
+const COMPREHENSIVE_MEMORY: usize = 4 << 20;
+/// What may be set as that.
+const WINDOW_MEMORY: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
 
 /// Settings for a [`PerformanceMonitor`]; [`build`](Self::build) checks them all before anything
 /// is started.
@@ -112,9 +116,10 @@ impl MonitorBuilder {
         self.collection_interval(interval).retention(retention)
     }
 
-    /// All there is to see: collects every second and keeps 48 h.
+    /// All there is to see: collects every second, keeps 48 h, and has 4 MiB for windows.
     ///
-    /// The same as `collection_interval` and `retention` with these; what is set later wins.
+    /// The same as `collection_interval`, `retention` and `window_memory` with these; what is set
+    /// later wins.
     ///
     /// ```
     /// use aimux_otel::PerformanceMonitor;
@@ -127,7 +132,9 @@ impl MonitorBuilder {
     /// ```
     pub const fn comprehensive(self) -> Self {
         let (interval, retention) = COMPREHENSIVE;
-        self.collection_interval(interval).retention(retention)
+        self.collection_interval(interval)
+            .retention(retention)
+            .window_memory(COMPREHENSIVE_MEMORY)
     }
 
     /// Time between two collections: 5 s by default, from 10 ms to an hour.
@@ -139,6 +146,17 @@ impl MonitorBuilder {
     /// For how long windows reach back: 24 h by default, from one collection interval to 48 h.
     pub const fn retention(mut self, retention: Duration) -> Self {
         self.config.retention = retention;
+        self
+    }
+
+    /// What windows may take of memory, in bytes: 1.25 MiB by default, from 64 KiB to 1 GiB.
+    ///
+    /// Where many series are busy for long and need more, windows cover a little more time than
+    /// was asked for, though never twice as much, and percentiles of what is older than five
+    /// minutes become less exact, 2.2 % at the worst instead of 0.54 %. Each answer says what it
+    /// covers and how exact it is. Totals since the start are not in this, and stay exact.
+    pub const fn window_memory(mut self, bytes: usize) -> Self {
+        self.config.window_memory = bytes;
         self
     }
 
@@ -457,6 +475,13 @@ impl MonitorBuilder {
         self.destinations.check()?;
         check_pace(self.config.collection_interval, self.config.retention)?;
         self.check_alerts()?;
+        if !WINDOW_MEMORY.contains(&self.config.window_memory) {
+            return Err(BuildError::Setting {
+                setting: "window_memory",
+                found: self.config.window_memory.to_string(),
+                allowed: "65536 to 1073741824 bytes".to_owned(),
+            });
+        }
         if self.config.recent_events > 10_000 {
             return Err(BuildError::Setting {
                 setting: "recent_events",

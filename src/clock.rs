@@ -124,6 +124,18 @@ impl Clock {
     }
 }
 
+/// Processor time that this thread has had; `None` where the system does not tell.
+pub(crate) fn thread_cpu() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::time::{ClockId, clock_gettime};
+        let used = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
+        Some(Duration::from(used))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// The clock as it is, since the arithmetic of `Instant` takes several times as long: this is on
 /// the path of every request.
 #[cfg(unix)]

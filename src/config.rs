@@ -37,6 +37,9 @@ impl Default for Limits {
     }
 }
 
+/// What windows may take of memory by default, in bytes: a day of a busy gateway.
+pub(crate) const WINDOW_MEMORY: usize = 5 << 18;
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -46,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) collection_interval: Duration,
     pub(crate) retention: Duration,
+    /// What the slots of the windows may take, in bytes, before they are made coarser.
+    pub(crate) window_memory: usize,
     /// Spans, requests and operations open at once.
     pub(crate) max_open: usize,
     pub(crate) metadata_keys: Vec<String>,
@@ -67,6 +72,7 @@ impl Default for Config {
             limits: Limits::default(),
             collection_interval: Duration::from_secs(5),
             retention: Duration::from_secs(24 * 3_600),
+            window_memory: WINDOW_MEMORY,
             max_open: 16_384,
             metadata_keys: Vec::new(),
             event_filter: EventFilter::ALL,

@@ -28,7 +28,7 @@ pub(crate) fn begin(
     let points = || Points::new(Arc::clone(&snapshot), Arc::clone(&extent));
     Ok(match format {
         ExportFormat::Json => {
-            let events = shared.counter.newest(usize::MAX);
+            let events = shared.counter.newest(usize::MAX).newest(usize::MAX);
             let json = Json::new(Arc::clone(&snapshot), Arc::clone(&extent), events);
             Export::new(format, &extent, started, json)
         }

@@ -75,7 +75,7 @@ impl PerformanceMonitor {
     /// The recent events that were kept, newest last.
     #[must_use]
     pub fn recent_events(&self) -> Vec<PerformanceEvent> {
-        self.shared().counter.newest(usize::MAX)
+        self.shared().counter.newest(usize::MAX).newest(usize::MAX)
     }
 
     /// What became of all that was offered to the monitor.

@@ -56,8 +56,10 @@ mod lifecycle;
 mod macros;
 mod monitor;
 mod names;
+mod providers;
 #[cfg(feature = "push")]
 mod pushing;
+mod rehearsal;
 mod summary;
 mod tick;
 
@@ -75,6 +77,7 @@ pub use core::{
         },
     },
     configuration::{AlertThreshold, Configuration, ConfiguredEvents, ConfiguredLimits},
+    cost::MonitorCost,
     deliveries::PushHealth,
     events::PerformanceEvent,
     export::{Export, ExportError, ExportFormat},
@@ -109,6 +112,8 @@ pub use error::{AlertRuleError, BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use global::{global, timer, track_component, track_operation};
 pub use monitor::PerformanceMonitor;
+#[doc(hidden)]
+pub use rehearsal::{RehearsedCollection, RehearsedPoint};
 pub use summary::PerformanceSummary;
 pub use tick::MonitorHealth;
 

@@ -2,10 +2,11 @@
 
 use crate::{
     builder::MonitorBuilder,
-    clock::Clock,
-    config::{Environment, OtlpSettings, TraceSampling},
+    clock::{Clock, thread_cpu},
+    config::{Environment, TraceSampling},
     core::{
         alerts::{engine::Engine, figures::AlertFigures},
+        cost::{Account, Work},
         events::RecentEvents,
         recorder::Recorder,
         settings::Settings,
@@ -13,13 +14,14 @@ use crate::{
     edge::{
         layer::{self, Traces},
         otel::{
-            alerts, instruments::Instruments, process::observe_process, prometheus::ClassicBuckets,
-            reader::ViewReader, streams::streams,
+            alerts, instruments::Instruments, observed::observe_cost, process::observe_process,
+            prometheus::ClassicBuckets,
         },
         own_log,
     },
     error::{BuildError, ShutdownError},
     names,
+    providers::{MeterProviders, build_tracer_provider, resource},
     tick::{Counter, Shared},
 };
 #[cfg(feature = "server")]
@@ -32,9 +34,8 @@ use crate::{
     },
     pushing,
 };
-use opentelemetry::{metrics::MeterProvider, trace::TracerProvider};
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::{
-    Resource,
     error::{OTelSdkError, OTelSdkResult},
     metrics::SdkMeterProvider,
     trace::SdkTracerProvider,
@@ -72,9 +73,7 @@ impl WeakMonitor {
 
 struct Inner {
     shared: Arc<Shared>,
-    meter_provider: SdkMeterProvider,
-    /// Whether the meter provider is ours to shut down.
-    owns_meter_provider: bool,
+    metrics: MeterProviders,
     tracer_provider: Option<SdkTracerProvider>,
     owns_tracer_provider: bool,
     sampling: TraceSampling,
@@ -117,7 +116,8 @@ impl PerformanceMonitor {
         let sampling = builder.sampling.or(environment.sampling);
         let sampling = sampling.unwrap_or(TraceSampling::ParentBasedRatio(1.0));
 
-        let runtime = OwnRuntime::new()?;
+        let account = Arc::new(Account::default());
+        let runtime = OwnRuntime::new(&account)?;
         let listener = builder
             .listen
             .map(|address| bind(address, runtime.handle()));
@@ -128,14 +128,14 @@ impl PerformanceMonitor {
         config.disabled = environment.disabled;
         let resource = resource(config.service_name.as_deref());
         let registry = builder.registry.unwrap_or_default();
-        let owns_meter_provider = builder.meter_provider.is_none();
-        let (meter_provider, reader) = match builder.meter_provider {
-            Some(own) => own,
+        let metrics = match builder.meter_provider {
+            Some(brought) => MeterProviders::brought(brought),
             None => {
                 let _in_runtime = runtime.handle().enter();
-                make_meter_provider(&otlp, resource.clone(), &registry)?
+                MeterProviders::build(&otlp, resource.clone(), &registry)?
             }
         };
+        let meter = metrics.meter();
         #[cfg(feature = "push")]
         let about = pushing::about(&resource);
         let owns_tracer_provider = builder.tracer_provider.is_none();
@@ -143,15 +143,19 @@ impl PerformanceMonitor {
             Some(own) => Some(own).filter(|_| !environment.disabled),
             None => {
                 let _in_runtime = runtime.handle().enter();
-                make_tracer_provider(&otlp, resource)?
+                build_tracer_provider(&otlp, resource)?
             }
         };
 
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let recorder = Arc::new(Recorder::new(Clock::start(), cores, &config));
-        let instruments = Instruments::new(&meter_provider.meter(names::SCOPE), &recorder);
+        let instruments = Instruments::new(&meter, &metrics.histograms(), &recorder);
+        if metrics.ours().is_none() {
+            // What the host's own settings do, they do now, and not while something is recorded.
+            instruments.prepare();
+        }
         let figures = Arc::new(AlertFigures::default());
-        alerts::observe(&meter_provider.meter(names::SCOPE), &figures);
+        alerts::observe(&meter, &figures);
         let engine = Engine::new(builder.custom_rules, figures);
         instruments.expect_costs(&config.providers);
         let counter = Arc::new(Counter::new(
@@ -163,23 +167,29 @@ impl PerformanceMonitor {
         recorder.set_tally(Arc::clone(&counter) as _);
         let settings = Settings::new(&config, &builder.rules);
         let deliveries = Arc::default();
+        observe_cost(&meter, &account);
         #[cfg(feature = "push")]
         let mut prepared = {
-            pushes::observe(&meter_provider.meter(names::SCOPE), &deliveries);
             let destinations = match environment.disabled {
                 true => Destinations::default(),
                 false => builder.destinations,
             };
-            Prepared::new(destinations, &deliveries)?
+            let prepared = Prepared::new(destinations, &deliveries)?;
+            if !deliveries.all().is_empty() {
+                pushes::observe(&meter, &deliveries);
+            }
+            prepared
         };
         let sinks = builder.sinks.into_iter();
         #[cfg(feature = "push")]
         let sinks = sinks.chain(prepared.take_sinks());
         let sinks = sinks.collect();
+        let reader = metrics.reader.clone();
         let mut shared = Shared::new(recorder, counter, reader, config, settings, sinks, engine);
         shared.deliveries = deliveries;
+        shared.account = account;
         let shared = Arc::new(shared);
-        observe_process(&meter_provider.meter(names::SCOPE), &shared.process);
+        observe_process(&meter, &shared.process);
 
         let of = Arc::downgrade(&shared);
         let empty = shared.latest();
@@ -219,8 +229,7 @@ impl PerformanceMonitor {
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
-                meter_provider,
-                owns_meter_provider,
+                metrics,
                 tracer_provider,
                 owns_tracer_provider,
                 sampling,
@@ -251,7 +260,8 @@ impl PerformanceMonitor {
         let config = &self.inner.shared.config;
         let traces = self.inner.tracer_provider.as_ref().map(|provider| {
             let tracer = provider.tracer(names::SCOPE);
-            Traces::new(tracer, self.inner.sampling, config.max_open)
+            let bytes = &self.inner.shared.recorder.open_bytes;
+            Traces::new(tracer, self.inner.sampling, config.max_open, bytes)
         });
         layer::layer(
             Arc::clone(&self.inner.shared.recorder),
@@ -274,7 +284,7 @@ impl PerformanceMonitor {
     /// `/metrics` and OTLP too, and under a recognised name the views.
     #[must_use]
     pub fn meter_provider(&self) -> &SdkMeterProvider {
-        &self.inner.meter_provider
+        &self.inner.metrics.all
     }
 
     /// The registry that `/metrics` renders.
@@ -379,9 +389,7 @@ impl Inner {
     /// Shuts the providers down that are ours, on a thread of their own since the SDK can take
     /// far longer than it is told to; `None` if it did.
     fn flush(&self, wait: Duration) -> Option<OTelSdkResult> {
-        let meter_provider = self
-            .owns_meter_provider
-            .then(|| self.meter_provider.clone());
+        let meter_provider = self.metrics.ours();
         let tracer_provider = self.tracer_provider.clone();
         let tracer_provider = tracer_provider.filter(|_| self.owns_tracer_provider);
         let (done, is_done) = mpsc::channel();
@@ -412,7 +420,7 @@ impl Drop for Inner {
         self.stop_io();
         // The SDK's providers shut down when their last handle goes, and may block: not here, and
         // not before the last collection.
-        let providers = (self.meter_provider.clone(), self.tracer_provider.take());
+        let providers = (self.metrics.clone(), self.tracer_provider.take());
         let shared = Arc::clone(&self.shared);
         let (gone, is_gone) = mpsc::channel();
         self.gone = Some(gone);
@@ -427,60 +435,6 @@ impl Drop for Inner {
         };
         spawn("aimux-flush", let_go).ok();
     }
-}
-
-fn make_meter_provider(
-    otlp: &OtlpSettings,
-    resource: Resource,
-    registry: &prometheus::Registry,
-) -> Result<(SdkMeterProvider, ViewReader), BuildError> {
-    let reader = ViewReader::new();
-    let exporter = opentelemetry_prometheus::exporter()
-        .with_registry(registry.clone())
-        .build()
-        .map_err(|error| BuildError::Prometheus(Box::new(error)))?;
-    let builder = SdkMeterProvider::builder()
-        .with_resource(resource)
-        .with_view(streams)
-        .with_reader(reader.clone())
-        .with_reader(exporter);
-    #[cfg(feature = "otlp")]
-    let builder = if otlp.metrics {
-        crate::edge::otel::export::push_metrics(builder, otlp)?
-    } else {
-        builder
-    };
-    #[cfg(not(feature = "otlp"))]
-    if otlp.metrics {
-        return Err(BuildError::OtlpDisabled);
-    }
-    Ok((builder.build(), reader))
-}
-
-fn make_tracer_provider(
-    otlp: &OtlpSettings,
-    resource: Resource,
-) -> Result<Option<SdkTracerProvider>, BuildError> {
-    if !otlp.traces {
-        return Ok(None);
-    }
-    #[cfg(feature = "otlp")]
-    return crate::edge::otel::export::push_traces(resource, otlp).map(Some);
-    #[cfg(not(feature = "otlp"))]
-    {
-        drop(resource);
-        Err(BuildError::OtlpDisabled)
-    }
-}
-
-/// What is exported is of this service: the `OTEL_*` variables, unless named in code.
-fn resource(service_name: Option<&str>) -> Resource {
-    let builder = Resource::builder();
-    match service_name {
-        Some(name) => builder.with_service_name(name.to_owned()),
-        None => builder,
-    }
-    .build()
 }
 
 fn bind(
@@ -503,12 +457,14 @@ struct OwnRuntime {
 }
 
 impl OwnRuntime {
-    fn new() -> Result<Self, BuildError> {
+    fn new(account: &Arc<Account>) -> Result<Self, BuildError> {
+        let account = Arc::clone(account);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             // Two that answer, two that render what is pushed, and four that look addresses up.
             .max_blocking_threads(8)
             .thread_name("aimux-answer")
+            .on_thread_park(move || account.set_cpu(Work::Serve, thread_cpu()))
             .build()
             .map_err(BuildError::Thread)?;
         Ok(Self {
@@ -564,6 +520,7 @@ fn serve(
     listener: Option<tokio::net::TcpListener>,
     stopped: tokio::sync::oneshot::Receiver<()>,
 ) -> impl Future<Output = ()> + Send + 'static + use<> {
+    let account = surface.account();
     let serving = listener.and_then(|listener| {
         let place = http::Place::Own(listener.local_addr().ok()?);
         Some((listener, http::router(surface, place)))
@@ -573,7 +530,8 @@ fn serve(
         match serving {
             None => stopped.await,
             Some((listener, router)) => {
-                http::serve(listener, router, stopped, http::Bounds::default()).await;
+                let bounds = http::Bounds::default();
+                http::serve(listener, router, stopped, bounds, account).await;
             }
         }
     }

@@ -187,6 +187,8 @@ pub(crate) const SERIES_REFUSED: &str = "aimux.monitor.series.refused";
 pub(crate) const LABELS_REFUSED: &str = "aimux.monitor.labels.refused";
 /// Field values of a wrong type or range.
 pub(crate) const FIELDS_UNREADABLE: &str = "aimux.monitor.fields.unreadable";
+/// What the names of the metrics about what is pushed begin with.
+pub(crate) const PUSHES: &str = "aimux.monitor.push.";
 /// What was pushed and arrived, split by [`DESTINATION`].
 #[cfg(feature = "push")]
 pub(crate) const PUSH_SENT: &str = "aimux.monitor.push.sent";
@@ -199,6 +201,12 @@ pub(crate) const PUSH_DROPPED: &str = "aimux.monitor.push.dropped";
 /// Where something was pushed to: what it is, never its address.
 #[cfg(feature = "push")]
 pub(crate) const DESTINATION: &str = "aimux.destination";
+/// Memory that the monitor takes, split by [`PART`].
+pub(crate) const MONITOR_MEMORY: &str = "aimux.monitor.memory";
+/// Processor time of the monitor's own threads, split by [`PART`].
+pub(crate) const MONITOR_CPU_TIME: &str = "aimux.monitor.cpu.time";
+/// What memory or processor time is for.
+pub(crate) const PART: &str = "aimux.part";
 /// Why something was dropped.
 pub(crate) const REASON: &str = "aimux.reason";
 /// The kind of a label.

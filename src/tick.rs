@@ -2,7 +2,7 @@
 //! reads what the instruments recorded, and publishes a snapshot.
 
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, thread_cpu},
     config::Config,
     core::{
         alerts::{
@@ -11,14 +11,16 @@ use crate::{
             view::{AlertDetail, Alerts},
         },
         configuration::Configuration,
+        cost::{Account, Accountant, MonitorCost, Work},
         deliveries::{Deliveries, PushHealth},
-        events::{PerformanceEvent, RecentEvents},
+        events::{NewestEvents, PerformanceEvent, RecentEvents},
         export::extent::Told,
         labels::LabelTable,
         measurement::{Kind, Measurement},
         process::{ProcessCell, ProcessSample},
         queue::Closed,
         recorder::{DropReason, LabelTables, Recorder, Tally},
+        series::{Collection, SeriesKey, Value},
         settings::{Settings, SettingsCell},
         snapshot::{Configured, Snapshot},
         window::{WindowConfig, Windows},
@@ -94,12 +96,16 @@ impl Counter {
         }
     }
 
-    pub(crate) fn newest(&self, count: usize) -> Vec<PerformanceEvent> {
+    /// The newest `count` events, newest last.
+    pub(crate) fn newest(&self, count: usize) -> NewestEvents {
         let newest = lock(&self.state).recent.newest(count);
-        newest
-            .iter()
-            .map(|(number, m)| PerformanceEvent::from_measurement(*number, m, &self.labels))
-            .collect()
+        NewestEvents::new(newest, Arc::clone(&self.labels))
+    }
+
+    /// Bytes on the heap: of the series that are recorded into, and of the recent events.
+    fn heap_bytes(&self) -> (usize, usize) {
+        let state = lock(&self.state);
+        (state.instruments.heap_bytes(), state.recent.heap_bytes())
     }
 
     /// Keeps the recent events that the settings say, from the next that is counted on.
@@ -178,6 +184,14 @@ impl Tally for Counter {
     }
 }
 
+/// A past to be booked before the next collection.
+type Rehearsed = Box<dyn Iterator<Item = Past> + Send>;
+/// A collection of such a past, and its points.
+pub(crate) type Past = (
+    Collection,
+    Box<dyn Iterator<Item = (SeriesKey, Value)> + Send>,
+);
+
 /// What the tick works on, shared with those who read what it publishes.
 pub(crate) struct Shared {
     pub(crate) recorder: Arc<Recorder>,
@@ -189,6 +203,8 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Arc<Subscribers>,
     /// The process at the last collection.
     pub(crate) process: Arc<ProcessCell>,
+    /// What the monitor itself takes.
+    pub(crate) account: Arc<Account>,
     configured: Arc<Configured>,
     pub(crate) reader: ViewReader,
     sinks: Vec<Arc<dyn AlertSink>>,
@@ -197,6 +213,7 @@ pub(crate) struct Shared {
     pub(crate) alert_changes: AlertBroadcast,
     /// Until the tick takes it.
     engine: Mutex<Option<Engine>>,
+    rehearsed: Mutex<Option<Rehearsed>>,
     published: Mutex<Arc<Snapshot>>,
     /// Up to when the last exports go.
     told: Mutex<Told>,
@@ -242,11 +259,13 @@ impl Shared {
             started,
             subscribers: Arc::default(),
             process: Arc::default(),
+            account: Arc::default(),
             reader,
             sinks,
             deliveries: Arc::default(),
             alert_changes: AlertBroadcast::new(),
             engine: Mutex::new(Some(engine)),
+            rehearsed: Mutex::new(None),
             published: Mutex::new(Arc::new(snapshot)),
             told: Mutex::default(),
             window_bytes: AtomicU64::new(0),
@@ -364,6 +383,11 @@ impl Shared {
         *served >= ticket
     }
 
+    /// Has `past` booked before the next collection.
+    pub(crate) fn rehearse(&self, past: Rehearsed) {
+        *lock(&self.rehearsed) = Some(past);
+    }
+
     /// Tells the tick to collect for the last time and to end.
     pub(crate) fn stop(&self) {
         self.recorder.close(Closed::ShutDown);
@@ -390,6 +414,7 @@ impl Shared {
         own_log::thread("aimux-tick", "started");
         let mut windows = Windows::new(WindowConfig {
             retention: self.settings.get().retention,
+            max_bytes: self.config.window_memory,
             ..WindowConfig::default()
         });
         let mut process = Process::new();
@@ -399,6 +424,7 @@ impl Shared {
         process.look_closer(self.started);
         let before = self.process.set(process.sample(self.recorder.now()));
         let mut before = Some(before.sample);
+        let mut accountant = Accountant::default();
         let mut spare = Vec::new();
         let mut later = Vec::new();
         let mut collected_at = self.started;
@@ -435,7 +461,14 @@ impl Shared {
                 let collect = || {
                     self.subscribers.warn_if_blind();
                     self.process.set(process.sample(now));
-                    self.collect_into(&mut windows, collected_at, now, &mut before, &mut engine);
+                    self.collect_into(
+                        &mut windows,
+                        collected_at,
+                        now,
+                        &mut before,
+                        &mut engine,
+                        &mut accountant,
+                    );
                 };
                 catch_unwind(AssertUnwindSafe(collect)).ok();
                 self.publish_activity();
@@ -480,10 +513,17 @@ impl Shared {
         until: Timestamp,
         before: &mut Option<ProcessSample>,
         engine: &mut Engine,
+        accountant: &mut Accountant,
     ) {
+        let begun = thread_cpu();
+        let past = lock(&self.rehearsed).take();
+        for (collection, points) in past.into_iter().flatten() {
+            windows.append_with(collection, points);
+        }
+        lock(&self.counter.state).instruments.flush();
         // A reader that cannot collect was shut down with its meter provider: the views then
         // stay as they are.
-        let Ok(mut collection) = self.reader.read(since, until) else {
+        let Some(mut collection) = self.reader.read(since, until) else {
             return;
         };
         if let Some(before) = before.take() {
@@ -494,16 +534,23 @@ impl Shared {
         let told = lock(&self.told).ends();
         windows.keep_apart(told.chain([self.latest().collected_at]));
         windows.append(collection);
-        let bytes = u64::try_from(windows.heap_bytes()).unwrap_or(u64::MAX);
-        self.window_bytes.store(bytes, Ordering::Relaxed);
+        let history = windows.history();
+        let recent_events = self.counter.newest(RECENT);
+        let published = history.heap_bytes() + recent_events.heap_bytes();
+        let memory = self.memory(windows, published);
+        let ended = thread_cpu();
+        self.account.set_cpu(Work::Collect, ended);
+        let took = ended.zip(begun);
+        let took = took.map(|(ended, begun)| ended.saturating_sub(begun));
+        accountant.state(&self.account, memory, took, self.recorder.now());
         let process = self.process.get();
         let mut snapshot = Snapshot {
             started: self.started,
             collected_at: until,
             monitoring_active: self.is_active(),
-            history: windows.history(),
+            history,
             configured: Arc::clone(&self.configured),
-            recent_events: self.counter.newest(RECENT),
+            recent_events,
             memory: process.sample.memory(),
             process,
             alerts: Arc::default(),
@@ -514,6 +561,32 @@ impl Shared {
         *lock(&self.published) = Arc::new(snapshot);
         self.alert_changes.send(&evaluation.changes);
         self.notify(&evaluation.changes, &evaluation.alerts, until);
+    }
+
+    fn kept_answers(&self) -> usize {
+        usize::try_from(self.answer_bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Memory that is taken, by what it is for; `published` is that of the snapshot.
+    fn memory(&self, windows: &Windows, published: usize) -> [(&'static str, usize); 11] {
+        let (slots, totals) = windows.heap_bytes();
+        let both = u64::try_from(slots + totals).unwrap_or(u64::MAX);
+        self.window_bytes.store(both, Ordering::Relaxed);
+        let (series, events) = self.counter.heap_bytes();
+        let (strings, sdk) = self.reader.heap_bytes();
+        [
+            ("windows", slots),
+            ("totals", totals),
+            ("series", series),
+            ("events", events),
+            ("snapshot", published),
+            ("labels", self.recorder.labels.heap_bytes()),
+            ("queue", self.recorder.queue_bytes()),
+            ("open", self.recorder.open_bytes.get()),
+            ("strings", strings),
+            ("answers", self.kept_answers()),
+            ("sdk", sdk),
+        ]
     }
 
     /// Says in the log what the collection that began at `began` came to.
@@ -564,13 +637,14 @@ impl Shared {
             series_folded: self.latest().history.totals.folded,
             answer_bytes: self.answer_bytes.load(Ordering::Relaxed),
             window_bytes: self.window_bytes.load(Ordering::Relaxed),
+            cost: MonitorCost::clone(&self.account.latest()),
             pushes: self.deliveries.health(),
         }
     }
 }
 
 /// What became of everything that was offered to a monitor.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct MonitorHealth {
     /// Operations, attempts, component work, signals and what timers observed, as it was handed to
@@ -591,6 +665,8 @@ pub struct MonitorHealth {
     /// Memory that answers over HTTP take which are kept for others who ask the same, in bytes: 1
     /// MiB at the most.
     pub answer_bytes: u64,
+    /// What the monitor itself takes, as of the last collection.
+    pub cost: MonitorCost,
     /// What became of what was pushed, by destination: `webhook`, `alertmanager`, `pushgateway`,
     /// `elasticsearch`; `webhook-2` for the second.
     pub pushes: BTreeMap<String, PushHealth>,

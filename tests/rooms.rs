@@ -26,7 +26,9 @@ const ROOMS: [&[&str]; 5] = [
         "lifecycle",
         "macros",
         "monitor",
+        "providers",
         "pushing",
+        "rehearsal",
         "lib",
     ],
 ];

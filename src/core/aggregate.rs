@@ -88,13 +88,13 @@ impl Aggregate {
     }
 
     /// As much of it as the windows keep.
-    pub(crate) fn reduced(&self, keep: Keep) -> Self {
-        match (self, keep) {
+    pub(crate) fn reduced(self, keep: Keep) -> Self {
+        match (&self, keep) {
             (Self::Exponential(_) | Self::Classic(_), Keep::Summary) => Self::Summary {
                 count: self.count(),
                 sum: self.sum(),
             },
-            _ => self.clone(),
+            _ => self,
         }
     }
 

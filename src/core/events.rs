@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -192,6 +193,41 @@ fn milliseconds<S: Serializer>(
     }
 }
 
+/// The newest of them at one moment, spelled out only when somebody asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewestEvents {
+    events: Vec<(u64, Measurement)>,
+    labels: Option<Arc<LabelTables>>,
+}
+
+impl NewestEvents {
+    pub(crate) const fn new(events: Vec<(u64, Measurement)>, labels: Arc<LabelTables>) -> Self {
+        Self {
+            events,
+            labels: Some(labels),
+        }
+    }
+
+    /// The newest `count`, newest last.
+    pub(crate) fn newest(&self, count: usize) -> Vec<PerformanceEvent> {
+        let Some(labels) = &self.labels else {
+            return Vec::new();
+        };
+        let older = self.events.len().saturating_sub(count);
+        let newest = self.events.iter().skip(older);
+        newest
+            .map(|(number, m)| PerformanceEvent::from_measurement(*number, m, labels))
+            .collect()
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let events = self.events.iter();
+        let custom: usize = events.map(|(_, m)| m.heap_bytes()).sum();
+        self.events.capacity() * size_of::<(u64, Measurement)>() + custom
+    }
+}
+
 /// The most recent measurements, spelled out only when somebody asks.
 #[derive(Debug)]
 pub(crate) struct RecentEvents {
@@ -227,6 +263,12 @@ impl RecentEvents {
     /// From now on keeps what `filter` keeps; what was kept before stays until newer ones come.
     pub(crate) const fn set_filter(&mut self, filter: EventFilter) {
         self.filter = filter;
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let custom: usize = self.ring.iter().map(|(_, m)| m.heap_bytes()).sum();
+        self.ring.capacity() * size_of::<(u64, Measurement)>() + custom
     }
 
     /// How many events there have been, kept or not.

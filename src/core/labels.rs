@@ -46,14 +46,16 @@ impl Label {
 struct Entry {
     digest: Digest,
     label: Label,
-    text: Arc<str>,
 }
 
 /// The values admitted for one kind of label.
 #[derive(Debug)]
 pub(crate) struct LabelTable {
-    cells: Box<[OnceLock<Entry>]>,
-    texts: Box<[OnceLock<Arc<str>>]>,
+    /// How many values it holds at the most.
+    capacity: usize,
+    /// Made for the first value: most services use few of the kinds.
+    cells: OnceLock<Box<[OnceLock<Entry>]>>,
+    texts: OnceLock<Box<[OnceLock<Arc<str>>]>>,
     /// The number that the next admitted value gets.
     next: AtomicU16,
     admitting: Mutex<()>,
@@ -69,8 +71,9 @@ impl LabelTable {
         let capacity = configured.len().saturating_add(limit).min(32_000);
         let random = RandomState::new();
         let table = Self {
-            cells: empty_cells((capacity.max(4) * 2).next_power_of_two()),
-            texts: empty_cells(capacity),
+            capacity,
+            cells: OnceLock::new(),
+            texts: OnceLock::new(),
             next: AtomicU16::new(2),
             admitting: Mutex::new(()),
             refused: AtomicU64::new(0),
@@ -87,7 +90,8 @@ impl LabelTable {
     pub(crate) fn label(&self, text: &str) -> Label {
         // Nearly always it is short, was admitted, and lies where it should.
         if let Some(digest) = Digest::of_short(text)
-            && let Some(entry) = self.cells.get(self.start(digest)).and_then(OnceLock::get)
+            && let Some(cells) = self.cells.get()
+            && let Some(entry) = cells.get(self.start(digest, cells)).and_then(OnceLock::get)
             && entry.digest == digest
         {
             return entry.label;
@@ -113,7 +117,8 @@ impl LabelTable {
             Label::NONE => None,
             Label(number) => Some(
                 self.texts
-                    .get(usize::from(number).wrapping_sub(2))
+                    .get()
+                    .and_then(|texts| texts.get(usize::from(number).wrapping_sub(2)))
                     .and_then(OnceLock::get)
                     .map_or_else(|| Arc::from(OTHER), Arc::clone),
             ),
@@ -130,12 +135,25 @@ impl LabelTable {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let cells = self.cells.get().map_or(0, |cells| size_of_val(&**cells));
+        let texts = self.texts.get().map_or(0, |texts| {
+            let set = texts.iter().filter_map(OnceLock::get);
+            let set: usize = set.map(|text| 16 + text.len()).sum();
+            size_of_val(&**texts) + set
+        });
+        cells + texts
+    }
+
     fn find(&self, text: &str, digest: Digest) -> Option<Label> {
-        let mask = self.cells.len() - 1;
-        let mut at = self.start(digest);
+        let cells = self.cells.get()?;
+        let mask = cells.len() - 1;
+        let mut at = self.start(digest, cells);
         // At most half of the cells are ever taken, so this meets an empty one.
-        while let Some(entry) = self.cells.get(at)?.get() {
-            if entry.digest == digest && (digest.is_whole() || &*entry.text == text) {
+        while let Some(entry) = cells.get(at)?.get() {
+            let is_it = || digest.is_whole() || self.text(entry.label).as_deref() == Some(text);
+            if entry.digest == digest && is_it() {
                 return Some(entry.label);
             }
             at = (at + 1) & mask;
@@ -148,7 +166,7 @@ impl LabelTable {
         if text == OTHER {
             return Label::OTHER;
         }
-        if self.admitted() < self.texts.len() && is_fit(text) {
+        if self.admitted() < self.capacity && is_fit(text) {
             let _admitting = self
                 .admitting
                 .lock()
@@ -171,19 +189,17 @@ impl LabelTable {
 
     fn write(&self, text: &str, digest: Digest) -> Option<Label> {
         let label = Label(self.next.load(Ordering::Relaxed));
-        let text: Arc<str> = Arc::from(text);
         self.texts
+            .get_or_init(|| empty_cells(self.capacity))
             .get(usize::from(label.0) - 2)?
-            .set(Arc::clone(&text))
+            .set(Arc::from(text))
             .ok()?;
-        let mask = self.cells.len() - 1;
-        let mut at = self.start(digest);
-        let mut entry = Entry {
-            digest,
-            label,
-            text,
-        };
-        while let Err(back) = self.cells.get(at)?.set(entry) {
+        let count = (self.capacity.max(4) * 2).next_power_of_two();
+        let cells = self.cells.get_or_init(|| empty_cells(count));
+        let mask = cells.len() - 1;
+        let mut at = self.start(digest, cells);
+        let mut entry = Entry { digest, label };
+        while let Err(back) = cells.get(at)?.set(entry) {
             entry = back;
             at = (at + 1) & mask;
         }
@@ -198,10 +214,10 @@ impl LabelTable {
 
     /// Where to look first: seeded so that nobody outside can aim at one cell.
     #[inline]
-    fn start(&self, digest: Digest) -> usize {
+    fn start(&self, digest: Digest, cells: &[OnceLock<Entry>]) -> usize {
         let [head, tail] = self.seeds;
         let tail = tail.wrapping_add(digest.len as u64) ^ digest.tail;
-        fold(digest.head ^ head, tail) as usize & (self.cells.len() - 1)
+        fold(digest.head ^ head, tail) as usize & (cells.len() - 1)
     }
 }
 

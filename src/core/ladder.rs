@@ -19,7 +19,9 @@
 //! after one of these can be told by itself.
 //!
 //! Where many series are busy this takes more memory than there is to be used. Then neighbours
-//! are merged that make the least difference for their age, until the rest fits.
+//! are merged that make the least difference for their age, and where that is not enough, slots
+//! older than five minutes give up half of their resolution, and half again: quantiles of long
+//! windows are then off by 1.1 % or 2.2 %, and each answer says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +48,14 @@ const STEPS: [(u64, u64); 8] = [
 /// bound to the slots.
 const FINEST: Duration = Duration::from_secs(1);
 
+/// The scale of what was not made coarser, and the coarsest: 0.54 % and 2.2 %.
+const FULL_SCALE: i8 = 6;
+const LEAST_SCALE: i8 = 4;
+
+/// Slots that end so long ago may be made coarser, so that a window of five minutes is mostly as
+/// fine as it can be.
+const COARSE_AGE: Duration = Duration::from_secs(5 * MINUTE);
+
 /// Slots that follow each other.
 #[derive(Debug)]
 pub(crate) struct Ladder {
@@ -59,7 +69,7 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     /// Keeps what is younger than `retention`. Uses `max_bytes`; more only where a window would
-    /// else become twice as long as asked.
+    /// else become twice as long as asked, and quantiles are coarse already.
     pub(crate) fn new(retention: Duration, max_bytes: usize) -> Self {
         Self {
             retention,
@@ -155,31 +165,59 @@ impl Ladder {
         self.slots = slots;
     }
 
-    /// Merges neighbours until all fit into what may be used.
+    /// Makes all fit into what may be used: merges neighbours, then halves resolutions.
     fn fit(&mut self, now: Timestamp) {
         while self.heap_bytes() > self.max_bytes {
-            // By how much, at worst, a window becomes longer that ends in the merged slot; and
-            // first those that are not to be kept apart.
-            let excess = |pair: &[Arc<Slot>]| {
-                let [older, newer] = pair else {
-                    return (true, f64::INFINITY);
-                };
-                let width = newer.until().since(older.since()).as_secs_f64();
-                let age = now.since(newer.until()).as_secs_f64();
-                (self.apart.contains(&older.until()), width / age)
-            };
-            let pairs = self.slots.windows(2).map(excess).enumerate();
-            let mergeable = pairs.filter(|(_, (_, excess))| *excess < 1.0);
-            let least = mergeable.min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-            let Some((position, _)) = least else {
+            if !self.merge_least(now) && !self.halve_resolution(now) {
                 return;
-            };
-            let pair = position..position.saturating_add(2);
-            let Some(both) = self.slots.get(pair.clone()).map(merged) else {
-                return;
-            };
-            self.slots.splice(pair, [both]);
+            }
         }
+    }
+
+    /// Merges the neighbours that make the least difference for their age; none if a window would
+    /// become twice as long as asked.
+    fn merge_least(&mut self, now: Timestamp) -> bool {
+        // By how much, at worst, a window becomes longer that ends in the merged slot; and first
+        // those that are not to be kept apart.
+        let excess = |pair: &[Arc<Slot>]| {
+            let [older, newer] = pair else {
+                return (true, f64::INFINITY);
+            };
+            let width = newer.until().since(older.since()).as_secs_f64();
+            let age = now.since(newer.until()).as_secs_f64();
+            (self.apart.contains(&older.until()), width / age)
+        };
+        let pairs = self.slots.windows(2).map(excess).enumerate();
+        let mergeable = pairs.filter(|(_, (_, excess))| *excess < 1.0);
+        let least = mergeable.min_by(|(_, a), (_, b)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let Some((position, _)) = least else {
+            return false;
+        };
+        let pair = position..position.saturating_add(2);
+        let Some(both) = self.slots.get(pair.clone()).map(merged) else {
+            return false;
+        };
+        self.slots.splice(pair, [both]);
+        true
+    }
+
+    /// Halves the resolution of the finest of the older slots, of these the largest.
+    fn halve_resolution(&mut self, now: Timestamp) -> bool {
+        let limit = now.before(COARSE_AGE);
+        let old = |slot: &Arc<Slot>| slot.until() <= limit;
+        let older = self.slots.iter().take_while(|slot| old(slot)).enumerate();
+        let older = older.map(|(place, slot)| (place, slot.scale().min(FULL_SCALE), slot));
+        let chosen = older
+            .filter(|(_, scale, _)| *scale > LEAST_SCALE)
+            .max_by_key(|(_, scale, slot)| (*scale, slot.heap_bytes()));
+        let Some((place, scale, slot)) = chosen else {
+            return false;
+        };
+        let coarser = Arc::new(slot.coarser(scale.saturating_sub(1)));
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = coarser;
+        }
+        true
     }
 }
 

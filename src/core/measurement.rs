@@ -38,10 +38,6 @@ impl Amount {
         })
     }
 
-    /// The most tokens or bytes that one measurement may tell of, some 10¹²: what is above is no
-    /// such number, and a few of them would overflow the sum of all.
-    pub(crate) const LARGEST_COUNT: u64 = 1 << 40;
-
     pub(crate) const fn get(self) -> Option<u64> {
         if self.0 == u64::MAX {
             None
@@ -53,6 +49,44 @@ impl Amount {
     /// `self`, or `fallback` if absent.
     pub(crate) const fn or(self, fallback: Self) -> Self {
         if self.0 == u64::MAX { fallback } else { self }
+    }
+}
+
+/// So many tokens or bytes, or none told of, in five bytes: there are many of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Count([u8; 5]);
+
+impl Count {
+    pub(crate) const NONE: Self = Self([u8::MAX; 5]);
+
+    /// The most that one measurement may tell of, some 10¹²: what is above is no such number, and
+    /// a few of them would overflow the sum of all.
+    pub(crate) const LARGEST: u64 = (1 << 40) - 2;
+
+    /// What is above the largest counts as that.
+    pub(crate) const fn new(count: u64) -> Self {
+        let count = if count > Self::LARGEST {
+            Self::LARGEST
+        } else {
+            count
+        };
+        let [.., a, b, c, d, e] = count.to_be_bytes();
+        Self([a, b, c, d, e])
+    }
+
+    pub(crate) const fn get(self) -> Option<u64> {
+        let [a, b, c, d, e] = self.0;
+        let count = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+        if count > Self::LARGEST {
+            None
+        } else {
+            Some(count)
+        }
+    }
+
+    /// `self`, or `fallback` if absent.
+    pub(crate) const fn or(self, fallback: Self) -> Self {
+        if self.get().is_none() { fallback } else { self }
     }
 }
 
@@ -92,7 +126,8 @@ impl Method {
     }
 }
 
-/// One measurement. Labels that were not given are [`Label::NONE`], amounts [`Amount::NONE`].
+/// One measurement. Labels that were not given are [`Label::NONE`], amounts
+/// [`Amount::NONE`] or [`Count::NONE`].
 #[derive(Debug, Clone)]
 pub(crate) struct Measurement {
     pub(crate) kind: Kind,
@@ -118,13 +153,13 @@ pub(crate) struct Measurement {
     pub(crate) failover_to: Label,
     pub(crate) reason: Label,
     pub(crate) cost: Amount,
-    pub(crate) input_tokens: Amount,
-    pub(crate) output_tokens: Amount,
-    pub(crate) cache_read_tokens: Amount,
-    pub(crate) cache_write_tokens: Amount,
-    pub(crate) reasoning_tokens: Amount,
-    pub(crate) request_size: Amount,
-    pub(crate) response_size: Amount,
+    pub(crate) input_tokens: Count,
+    pub(crate) output_tokens: Count,
+    pub(crate) cache_read_tokens: Count,
+    pub(crate) cache_write_tokens: Count,
+    pub(crate) reasoning_tokens: Count,
+    pub(crate) request_size: Count,
+    pub(crate) response_size: Count,
     /// In nanoseconds.
     pub(crate) time_to_first_chunk: Amount,
     /// What only a hand-made event carries.
@@ -157,13 +192,13 @@ impl Measurement {
             failover_to: Label::NONE,
             reason: Label::NONE,
             cost: Amount::NONE,
-            input_tokens: Amount::NONE,
-            output_tokens: Amount::NONE,
-            cache_read_tokens: Amount::NONE,
-            cache_write_tokens: Amount::NONE,
-            reasoning_tokens: Amount::NONE,
-            request_size: Amount::NONE,
-            response_size: Amount::NONE,
+            input_tokens: Count::NONE,
+            output_tokens: Count::NONE,
+            cache_read_tokens: Count::NONE,
+            cache_write_tokens: Count::NONE,
+            reasoning_tokens: Count::NONE,
+            request_size: Count::NONE,
+            response_size: Count::NONE,
             time_to_first_chunk: Amount::NONE,
             custom: None,
         }
@@ -194,6 +229,16 @@ impl Measurement {
         self.error.is_some() || self.status.is_some_and(|status| status >= 400)
     }
 
+    /// Bytes that it has on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.custom.as_deref().map_or(0, |custom| {
+            let metadata = custom.metadata.iter();
+            let texts: usize = metadata.map(|(k, v)| k.capacity() + v.capacity()).sum();
+            let list = custom.metadata.capacity() * size_of::<(String, String)>();
+            size_of::<Custom>() + custom.id.capacity() + list + texts
+        })
+    }
+
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_nanos(self.duration)
     }
@@ -202,6 +247,20 @@ impl Measurement {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_is_what_it_was_made_of_up_to_the_largest() {
+        for count in [0, 1, 255, 256, 1 << 32, Count::LARGEST] {
+            assert_eq!(Count::new(count).get(), Some(count));
+        }
+        for count in [Count::LARGEST + 1, u64::MAX] {
+            assert_eq!(Count::new(count).get(), Some(Count::LARGEST));
+        }
+        assert_eq!(Count::NONE.get(), None);
+        assert_eq!(Count::NONE.or(Count::new(7)), Count::new(7));
+        assert_eq!(Count::new(0).or(Count::new(7)), Count::new(0));
+        assert!(Count::new(256) > Count::new(255), "the bytes are in order");
+    }
 
     #[test]
     fn methods_outside_the_known_set_are_other() {

@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod classic;
 pub(crate) mod configuration;
+pub(crate) mod cost;
 pub(crate) mod deliveries;
 pub(crate) mod error_type;
 pub(crate) mod events;

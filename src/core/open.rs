@@ -1,7 +1,10 @@
 //! What has begun and not ended: a bounded table, sharded so that threads seldom meet.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
 
 const SHARDS: usize = 128;
 
@@ -11,6 +14,17 @@ pub(crate) struct OpenTable<T> {
     shards: Box<[Shard<T>; SHARDS]>,
     /// Of one shard.
     limit: usize,
+    bytes: OpenBytes,
+}
+
+/// Bytes that tables have on the heap, all of a monitor's together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OpenBytes(Arc<AtomicUsize>);
+
+impl OpenBytes {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -26,17 +40,20 @@ struct Open<T> {
 }
 
 impl<T> OpenTable<T> {
-    /// A table of at most some `limit` values at once.
-    pub(crate) fn new(limit: usize) -> Self {
+    /// A table of at most some `limit` values at once, which adds what it takes to `bytes`.
+    pub(crate) fn new(limit: usize, bytes: &OpenBytes) -> Self {
         let shard = |_| {
             Shard(Mutex::new(Open {
                 keys: Vec::new(),
                 values: Vec::new(),
             }))
         };
+        let shards: Box<[Shard<T>; SHARDS]> = Box::new(std::array::from_fn(shard));
+        bytes.0.fetch_add(size_of_val(&*shards), Ordering::Relaxed);
         Self {
-            shards: Box::new(std::array::from_fn(shard)),
+            shards,
             limit: limit.div_ceil(SHARDS),
+            bytes: bytes.clone(),
         }
     }
 
@@ -55,6 +72,9 @@ impl<T> OpenTable<T> {
         };
         if shard.keys.len() >= self.limit {
             return false;
+        }
+        if shard.is_full() {
+            shard.grow(&self.bytes);
         }
         shard.keys.push(key);
         shard.values.push(value);
@@ -107,7 +127,37 @@ impl<T> OpenTable<T> {
     }
 }
 
+impl<T> Drop for OpenTable<T> {
+    fn drop(&mut self) {
+        let of_one = |shard: &Shard<T>| shard.0.lock().heap_bytes();
+        let all: usize = self.shards.iter().map(of_one).sum();
+        let all = all + size_of_val(&*self.shards);
+        self.bytes.0.fetch_sub(all, Ordering::Relaxed);
+    }
+}
+
 impl<T> Open<T> {
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.keys.len() == self.keys.capacity() || self.values.len() == self.values.capacity()
+    }
+
+    /// By an eighth, since values are large.
+    #[cold]
+    fn grow(&mut self, bytes: &OpenBytes) {
+        let before = self.heap_bytes();
+        let more = (self.keys.len() / 8).max(4);
+        self.keys.reserve_exact(more);
+        self.values.reserve_exact(more);
+        bytes
+            .0
+            .fetch_add(self.heap_bytes() - before, Ordering::Relaxed);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.keys.capacity() * size_of::<u64>() + self.values.capacity() * size_of::<T>()
+    }
+
     #[inline]
     fn find(&self, key: u64) -> Option<usize> {
         self.keys.iter().position(|open| *open == key)
@@ -138,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_put_in_comes_out_once() {
-        let table = OpenTable::new(1_000);
+        let table = OpenTable::new(1_000, &OpenBytes::default());
         assert!(table.insert(7, "seven"));
         assert_eq!(table.with(7, |v| *v), Some("seven"));
         assert_eq!(table.remove(7), Some("seven"));
@@ -147,7 +197,7 @@ mod tests {
 
     #[test]
     fn it_never_holds_more_than_its_limit() {
-        let table = OpenTable::new(256);
+        let table = OpenTable::new(256, &OpenBytes::default());
         let taken = (0..10_000).filter(|key| table.insert(*key, ())).count();
         assert_eq!(taken, table.len());
         assert!((128..=256).contains(&taken), "{taken}");
@@ -155,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_expired_leave() {
-        let table = OpenTable::new(1_000);
+        let table = OpenTable::new(1_000, &OpenBytes::default());
         for key in 0..100 {
             table.insert(key, key);
         }

@@ -203,23 +203,34 @@ fn pack_exponential(histogram: &ExponentialHistogram, to: &mut Writer) {
     let (sum, zeros) = (histogram.sum(), histogram.zero_count());
     let extremes = histogram.min().zip(histogram.max());
     if counts == [1] && zeros == 0 && extremes == Some((sum, sum)) {
+        let nanos = nanos(sum);
         to.byte(EXPONENTIAL | SINGLE);
         to.varint(1);
-        to.signed(i128::from(histogram.scale()));
+        pack_scale(histogram.scale(), nanos.is_some(), to);
         to.signed(i128::from(offset));
-        to.f64(sum);
+        match nanos {
+            Some(nanos) => to.varint(nanos.into()),
+            None => to.f64(sum),
+        }
         return;
     }
     let dense = is_dense(counts);
     let has = flag(extremes.is_some(), EXTREMES) | flag(zeros > 0, ZEROS) | flag(dense, DENSE);
     to.byte(EXPONENTIAL | whole(sum) | has);
+    let nanos = extremes.and_then(|(min, max)| nanos(min).zip(nanos(max)));
     to.varint(u128::from(histogram.count()));
-    to.signed(i128::from(histogram.scale()));
+    pack_scale(histogram.scale(), nanos.is_some(), to);
     if zeros > 0 {
         to.varint(u128::from(zeros));
     }
     pack_sum(sum, to);
-    pack_extremes(extremes, to);
+    match nanos {
+        Some((min, max)) => {
+            to.varint(min.into());
+            to.varint(max.into());
+        }
+        None => pack_extremes(extremes, to),
+    }
     to.varint(counts.len() as u128);
     if counts.is_empty() {
         return;
@@ -241,6 +252,28 @@ fn pack_exponential(histogram: &ExponentialHistogram, to: &mut Writer) {
         }
     }
     to.align();
+}
+
+/// The scale, and whether the extremes follow in nanoseconds.
+fn pack_scale(scale: i8, in_nanos: bool, to: &mut Writer) {
+    to.signed(i128::from(scale) * 2 + i128::from(in_nanos));
+}
+
+fn unpack_scale(from: &mut Reader<'_>) -> (i8, bool) {
+    let both = i16::try_from(from.signed()).unwrap_or_default();
+    (i8::try_from(both >> 1).unwrap_or_default(), both & 1 == 1)
+}
+
+/// Nanoseconds, if so many seconds are a whole number of these, as what is measured is: this takes
+/// half of what a fraction takes. None for what would not come back to the last bit.
+fn nanos(seconds: f64) -> Option<u64> {
+    let nanos = (seconds * 1e9).round();
+    let comes_back = (0.0..1e15).contains(&nanos) && (nanos / 1e9).to_bits() == seconds.to_bits();
+    comes_back.then_some(nanos as u64)
+}
+
+fn unpack_nanos(from: &mut Reader<'_>) -> f64 {
+    from.u64() as f64 / 1e9
 }
 
 /// Whether to write every bucket: where half of them hold something, that is the shorter way.
@@ -402,10 +435,14 @@ impl<'a> Buckets<'a> {
     /// From what follows the `first` byte.
     fn read(first: u8, mut from: Reader<'a>) -> Self {
         let count = from.u64();
-        let scale = i8::try_from(from.signed()).unwrap_or_default();
+        let (scale, in_nanos) = unpack_scale(&mut from);
         if first & SINGLE != 0 {
             let index = i32::try_from(from.signed()).unwrap_or_default();
-            let value = from.f64();
+            let value = if in_nanos {
+                unpack_nanos(&mut from)
+            } else {
+                from.f64()
+            };
             return Self {
                 scale,
                 count,
@@ -420,7 +457,12 @@ impl<'a> Buckets<'a> {
         }
         let zero_count = if first & ZEROS != 0 { from.u64() } else { 0 };
         let sum = unpack_sum(first, &mut from);
-        let (min, max) = unpack_extremes(first, &mut from);
+        let (min, max) = if in_nanos {
+            let min = unpack_nanos(&mut from);
+            (Some(min), Some(unpack_nanos(&mut from)))
+        } else {
+            unpack_extremes(first, &mut from)
+        };
         let span = from.u64();
         let index = i32::try_from(from.signed()).unwrap_or_default();
         let coding = if first & DENSE != 0 {

@@ -10,11 +10,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+/// Measurements that a shard has room for at first; where that is too few, it doubles.
+const SHARD_START: usize = 128;
+
 /// Measurements that one shard holds before the recording threads count for themselves.
 const SHARD_CAPACITY: usize = 1_024;
-
-/// A shard that holds this many asks for the tick.
-const ASK_AT: usize = SHARD_CAPACITY / 2;
 
 /// What became of a pushed measurement.
 #[derive(Debug)]
@@ -84,10 +84,11 @@ impl Queue {
             if waiting >= SHARD_CAPACITY {
                 return Pushed::Full(measurement);
             }
-            buffer.waiting.reserve_exact(SHARD_CAPACITY);
+            buffer.waiting.reserve_exact(waiting.max(SHARD_START));
         }
         buffer.waiting.push(measurement);
-        if waiting + 1 == ASK_AT {
+        // The tick should come soon: it is awake before there is no room.
+        if waiting + 1 == SHARD_START {
             Pushed::AskTick
         } else {
             Pushed::Queued
@@ -109,8 +110,20 @@ impl Queue {
                 std::mem::swap(&mut buffer.waiting, spare);
             }
             count(spare);
+            // What a burst needed is not kept for ever.
+            let wanted = spare.len().saturating_mul(4).max(SHARD_START);
             spare.clear();
+            if spare.capacity() > wanted {
+                spare.shrink_to(spare.capacity() / 2);
+            }
         }
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let of_one = |shard: &Shard| shard.0.lock().waiting.capacity();
+        let waiting: usize = self.shards.iter().map(of_one).sum();
+        size_of_val(&*self.shards) + waiting * size_of::<Measurement>()
     }
 
     /// From now on every push is refused.

@@ -2,8 +2,8 @@
 
 use super::{
     labels::{Label, LabelTable},
-    measurement::{Amount, Kind, Measurement},
-    open::OpenTable,
+    measurement::{Count, Kind, Measurement},
+    open::{OpenBytes, OpenTable},
     queue::{Closed, Pushed, Queue},
 };
 use crate::{
@@ -115,6 +115,12 @@ impl LabelTables {
         Self::new(&Config::default())
     }
 
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let tables = self.named().map(|(_, table)| table.heap_bytes());
+        tables.iter().sum()
+    }
+
     /// Each table with its name, as it is reported.
     pub(crate) fn named(&self) -> [(&'static str, &LabelTable); 10] {
         [
@@ -162,6 +168,8 @@ pub(crate) struct Recorder {
     clock: Clock,
     pub(crate) labels: Arc<LabelTables>,
     pub(crate) operations: OpenTable<OpenOperation>,
+    /// What this table and those of the layers take.
+    pub(crate) open_bytes: OpenBytes,
     pub(crate) active_requests: AtomicI64,
     queue: Queue,
     tally: OnceLock<Arc<dyn Tally>>,
@@ -183,10 +191,12 @@ impl std::fmt::Debug for Recorder {
 
 impl Recorder {
     pub(crate) fn new(clock: Clock, cores: usize, config: &Config) -> Self {
+        let open_bytes = OpenBytes::default();
         Self {
             clock,
             labels: Arc::new(LabelTables::new(config)),
-            operations: OpenTable::new(config.max_open),
+            operations: OpenTable::new(config.max_open, &open_bytes),
+            open_bytes,
             active_requests: AtomicI64::new(0),
             queue: Queue::new(cores),
             tally: OnceLock::new(),
@@ -224,12 +234,12 @@ impl Recorder {
     }
 
     /// So many tokens or bytes; absent, and counted as unreadable, if it cannot be that many.
-    pub(crate) fn count_of(&self, number: u64) -> Amount {
-        if number > Amount::LARGEST_COUNT {
+    pub(crate) fn count_of(&self, number: u64) -> Count {
+        if number > Count::LARGEST {
             self.unreadable();
-            return Amount::NONE;
+            return Count::NONE;
         }
-        Amount::new(number)
+        Count::new(number)
     }
 
     /// The status, if it is one; else it is counted as unreadable.
@@ -332,6 +342,11 @@ impl Recorder {
         true
     }
 
+    /// Bytes that the queue has on the heap.
+    pub(crate) fn queue_bytes(&self) -> usize {
+        self.queue.heap_bytes()
+    }
+
     pub(crate) fn offered(&self) -> u64 {
         self.queue.offered() + self.refused.load(Ordering::Relaxed)
     }
@@ -396,8 +411,8 @@ pub(crate) fn attempt_of(operation: &Measurement) -> Measurement {
     let mut attempt = operation.clone();
     attempt.kind = Kind::Attempt;
     attempt.event = PerformanceEventType::ProviderEnd;
-    attempt.request_size = Amount::NONE;
-    attempt.response_size = Amount::NONE;
+    attempt.request_size = Count::NONE;
+    attempt.response_size = Count::NONE;
     settle_status(&mut attempt);
     attempt
 }

@@ -31,7 +31,12 @@ impl Labels {
 
     /// The same labels over the strings that `intern` gives.
     pub(crate) fn interned(&self, mut intern: impl FnMut(&Arc<str>) -> Arc<str>) -> Self {
-        Self(self.0.iter().map(|(k, v)| (intern(k), intern(v))).collect())
+        let pairs: Vec<_> = self.0.iter().map(|(k, v)| (intern(k), intern(v))).collect();
+        let same = |((a, b), (c, d)): (&(_, _), &(_, _))| Arc::ptr_eq(a, c) && Arc::ptr_eq(b, d);
+        if pairs.iter().zip(self.0.iter()).all(same) {
+            return self.clone();
+        }
+        Self(pairs.into())
     }
 
     /// Heap bytes of the pairs themselves, without the strings.

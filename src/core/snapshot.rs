@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::core::aggregate::Aggregate;
 use crate::core::alerts::view::Alerts;
-use crate::core::events::PerformanceEvent;
+use crate::core::events::NewestEvents;
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::memory::MemoryMetrics;
 use crate::core::process::ProcessState;
@@ -50,7 +50,7 @@ pub(crate) struct Snapshot {
     /// What is shown in any case.
     pub(crate) configured: Arc<Configured>,
     /// The newest events, newest last.
-    pub(crate) recent_events: Vec<PerformanceEvent>,
+    pub(crate) recent_events: NewestEvents,
     /// The memory of the process.
     pub(crate) memory: MemoryMetrics,
     /// The process.
@@ -87,7 +87,7 @@ impl Snapshot {
             monitoring_active: true,
             history,
             configured,
-            recent_events: Vec::new(),
+            recent_events: NewestEvents::default(),
             memory: MemoryMetrics::default(),
             process: Arc::default(),
             alerts: Arc::default(),

@@ -1,6 +1,7 @@
 //! What every series did since the start: bounded in number, packed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -72,7 +73,8 @@ pub(crate) struct Totals {
 #[derive(Debug)]
 pub(crate) struct TotalsRecorder {
     max_series: usize,
-    ids: HashMap<SeriesKey, SeriesId>,
+    /// By the hash of its key, or where that is taken, by the next free number.
+    ids: HashMap<u64, SeriesId>,
     series: Vec<Arc<Total>>,
     strings: BTreeSet<Arc<str>>,
     metrics: Arc<MetricInfos>,
@@ -108,8 +110,8 @@ impl TotalsRecorder {
         aggregate: &Aggregate,
         until: Timestamp,
     ) -> SeriesId {
-        let known = self.ids.get(key).copied();
-        let id = known.unwrap_or_else(|| self.admit(key, aggregate));
+        let id = self.find(key).ok();
+        let id = id.unwrap_or_else(|| self.admit(key, aggregate));
         if let Some(total) = self.series.get_mut(id as usize) {
             let mut sum = total.packed().unpack();
             sum.merge(aggregate);
@@ -134,7 +136,7 @@ impl TotalsRecorder {
         let map = self
             .ids
             .capacity()
-            .saturating_mul(size_of::<(SeriesKey, SeriesId)>() + 1);
+            .saturating_mul(size_of::<(u64, SeriesId)>() + 1);
         totals + strings + map * 8 / 7 + self.series.capacity() * size_of::<Arc<Total>>()
     }
 
@@ -149,8 +151,8 @@ impl TotalsRecorder {
             labels: Labels::from([(names::METRIC_OVERFLOW, "true")]),
             ..key.clone()
         };
-        if let Some(id) = self.ids.get(&overflow) {
-            return *id;
+        if let Ok(id) = self.find(&overflow) {
+            return id;
         }
         // One for each metric, which are as many as the program has instruments.
         let overflow = self.interned(&overflow);
@@ -159,10 +161,25 @@ impl TotalsRecorder {
 
     fn insert(&mut self, key: SeriesKey, like: &Aggregate) -> SeriesId {
         let id = SeriesId::try_from(self.series.len()).unwrap_or(SeriesId::MAX);
-        let total = Total::new(key.clone(), &like.zero(), Timestamp::EPOCH);
+        if let Err(free) = self.find(&key) {
+            self.ids.insert(free, id);
+        }
+        let total = Total::new(key, &like.zero(), Timestamp::EPOCH);
         self.series.push(Arc::new(total));
-        self.ids.insert(key, id);
         id
+    }
+
+    /// The id of the series, or the number that is free for it.
+    fn find(&self, key: &SeriesKey) -> Result<SeriesId, u64> {
+        let mut number = self.ids.hasher().hash_one(key);
+        while let Some(&id) = self.ids.get(&number) {
+            let series = self.series.get(id as usize);
+            if series.is_some_and(|total| total.key() == key) {
+                return Ok(id);
+            }
+            number = number.wrapping_add(1);
+        }
+        Err(number)
     }
 
     /// The key over strings that the keys share: each collection brings copies of its own.

@@ -1,14 +1,14 @@
 //! All that was collected: slots for windows up to the retention, and totals since the start.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::config::WINDOW_MEMORY;
 use crate::core::aggregate::{Aggregate, Keep};
 use crate::core::ladder::Ladder;
-use crate::core::series::{Collection, Value};
-use crate::core::slot::{SeriesId, Slot};
+use crate::core::series::{Collection, SeriesKey, Value};
+use crate::core::slot::{Entries, Slot};
 use crate::core::totals::{Totals, TotalsRecorder};
 
 /// Which time an answer is about.
@@ -35,11 +35,11 @@ pub(crate) struct WindowConfig {
 }
 
 impl Default for WindowConfig {
-    /// A day in 3 MiB, and 10,000 series.
+    /// A day, and 10,000 series.
     fn default() -> Self {
         Self {
             retention: Duration::from_secs(24 * 3600),
-            max_bytes: 3 << 20,
+            max_bytes: WINDOW_MEMORY,
             max_series: 10_000,
         }
     }
@@ -87,6 +87,15 @@ impl Windows {
 
     /// Appends a collection, which begins where the one before it ended.
     pub(crate) fn append(&mut self, collection: Collection) {
+        self.append_with(collection, std::iter::empty());
+    }
+
+    /// The same, with `more` points.
+    pub(crate) fn append_with(
+        &mut self,
+        collection: Collection,
+        more: impl Iterator<Item = (SeriesKey, Value)>,
+    ) {
         let Collection {
             since,
             until,
@@ -94,8 +103,9 @@ impl Windows {
             metrics,
         } = collection;
         self.totals.describe(metrics);
-        let mut aggregates: BTreeMap<SeriesId, Aggregate> = BTreeMap::new();
-        for (key, value) in points {
+        // Each is packed at once: unpacked, all of them together would take far more.
+        let mut entries = Entries::default();
+        for (key, value) in points.into_iter().chain(more) {
             if value.is_idle() {
                 continue;
             }
@@ -109,16 +119,9 @@ impl Windows {
             let Some(keep) = keep else {
                 continue;
             };
-            let kept = aggregate.reduced(keep);
-            // Several series may have gone to the same overflow series.
-            match aggregates.get_mut(&id) {
-                Some(sum) => sum.merge(&kept),
-                None => {
-                    aggregates.insert(id, kept);
-                }
-            }
+            entries.add(id, aggregate.reduced(keep));
         }
-        self.ladder.append(Slot::new(since, until, &aggregates));
+        self.ladder.append(entries.finish(since, until));
     }
 
     /// What is kept now.
@@ -130,9 +133,9 @@ impl Windows {
         }
     }
 
-    /// Bytes on the heap, near enough.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.ladder.heap_bytes() + self.totals.heap_bytes()
+    /// Bytes on the heap, near enough: of the slots, and of the totals.
+    pub(crate) fn heap_bytes(&self) -> (usize, usize) {
+        (self.ladder.heap_bytes(), self.totals.heap_bytes())
     }
 }
 
@@ -151,6 +154,11 @@ impl History {
         let count = before_wanted.saturating_add(1).min(self.slots.len());
         let first = self.slots.len().saturating_sub(count);
         self.slots.get(first..).unwrap_or_default()
+    }
+
+    /// Bytes on the heap beyond what is shared with the windows.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.slots) + size_of_val(&*self.totals.series)
     }
 
     /// The time that `slots` cover.

@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod body;
 mod config;
+mod counted;
 mod export;
 mod kept;
 mod moment;
@@ -21,6 +22,8 @@ mod stall;
 pub(crate) use access::{Access, Token};
 pub(crate) use server::{Bounds, serve};
 
+use crate::clock::thread_cpu;
+use crate::core::cost::{Account, Work};
 use crate::tick::Shared;
 use access::{Guard, Hosts};
 use answer::not_rendered;
@@ -109,6 +112,11 @@ impl Surface {
         })
     }
 
+    /// Where it is written down what answering takes.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        Arc::clone(&self.shared.account)
+    }
+
     async fn tell(
         self: Arc<Self>,
         route: &'static Route,
@@ -155,7 +163,16 @@ impl Surface {
         work: impl FnOnce(&Self) -> Result<Response, Problem> + Send + 'static,
     ) -> Response {
         let surface = Arc::clone(&self);
-        match self.seats.run(move || work(&surface)).await {
+        let metered = move || {
+            let begun = thread_cpu();
+            let answer = work(&surface);
+            if let Some((begun, ended)) = begun.zip(thread_cpu()) {
+                let account = &surface.shared.account;
+                account.add_cpu(Work::Answer, ended.saturating_sub(begun));
+            }
+            answer
+        };
+        match self.seats.run(metered).await {
             Ok(answer) => answer.into_response(),
             Err(refused) => refusal(&refused).into_response(),
         }

@@ -1,6 +1,7 @@
 //! The monitor's own listener: bounded in connections, and in the time it gives to each.
 
-use super::stall::Stall;
+use super::{counted::Counted, stall::Stall};
+use crate::core::cost::Account;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -53,6 +54,7 @@ pub(crate) async fn serve(
     router: Router,
     stop: impl Future<Output = ()>,
     bounds: Bounds,
+    account: Arc<Account>,
 ) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, stopped) = watch::channel(());
@@ -70,7 +72,9 @@ pub(crate) async fn serve(
             continue;
         };
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            stream.set_nodelay(true).ok();
             let stopped = stopped.clone();
+            let stream = Counted::new(stream, Arc::clone(&account));
             connections.spawn(connection(stream, router.clone(), stopped, bounds, place));
         }
     }
@@ -81,13 +85,12 @@ pub(crate) async fn serve(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Counted<TcpStream>,
     router: Router,
     mut stopped: watch::Receiver<()>,
     bounds: Bounds,
     _place: OwnedSemaphorePermit,
 ) {
-    stream.set_nodelay(true).ok();
     let stream = TokioIo::new(Stall::new(stream, bounds.stall));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -137,7 +140,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async move { drop(stopped.await) };
-        let task = tokio::spawn(serve(listener, router, stopped, bounds));
+        let task = tokio::spawn(serve(listener, router, stopped, bounds, Arc::default()));
         Served {
             address,
             stop,

@@ -104,6 +104,8 @@ pub struct ConfiguredLimits {
     pub experiments: usize,
     /// Names of timers.
     pub timers: usize,
+    /// Memory for windows, in bytes, before they are made coarser.
+    pub window_memory_bytes: usize,
     /// Spans, requests and operations that are open at once.
     pub max_open: usize,
     /// Recent events that are kept.
@@ -127,6 +129,7 @@ impl Configuration {
                 components: config.limits.components,
                 experiments: config.limits.experiments,
                 timers: config.limits.timers,
+                window_memory_bytes: config.window_memory,
                 max_open: config.max_open,
                 recent_events: config.recent_events,
                 alert_thresholds: MAX_RULES,

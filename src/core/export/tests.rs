@@ -11,7 +11,9 @@ use super::otlp::{AttributeValue, Otlp};
 use super::points::Points;
 use super::*;
 use crate::core::classic::ClassicHistogram;
-use crate::core::events::PerformanceEvent;
+use crate::core::events::NewestEvents;
+use crate::core::measurement::{Custom, Kind, Measurement};
+use crate::core::recorder::LabelTables;
 use crate::core::series::Value;
 use crate::core::snapshot::Snapshot;
 use crate::core::testing::{Bench, START, key, key_of};
@@ -36,7 +38,7 @@ fn export(format: ExportFormat, snapshot: &Arc<Snapshot>, since: Option<Timestam
             Export::new(format, &extent, started, otlp)
         }
         _ => {
-            let events = snapshot.recent_events.clone();
+            let events = snapshot.recent_events.newest(usize::MAX);
             let json = Json::new(Arc::clone(snapshot), Arc::clone(&extent), events);
             Export::new(format, &extent, started, json)
         }
@@ -555,11 +557,17 @@ fn json_has_the_report_and_the_events_of_its_window() {
     }
     let mut snapshot = bench.snapshot();
     let event = |id: &str, after| {
-        let mut event = PerformanceEvent::new(id, PerformanceEventType::CacheHit, "cache", "get");
-        event.timestamp = START.after(SECOND * after);
-        event
+        let mut event = Measurement::new(Kind::Signal, PerformanceEventType::CacheHit);
+        event.ended = START.after(SECOND * after);
+        event.custom = Some(Box::new(Custom {
+            id: id.to_owned(),
+            metadata: Vec::new(),
+        }));
+        (1, event)
     };
-    snapshot.recent_events = vec![event("a", 5), event("b", 25), event("later", 40)];
+    let events = vec![event("a", 5), event("b", 25), event("later", 40)];
+    let labels = Arc::new(LabelTables::for_tests());
+    snapshot.recent_events = NewestEvents::new(events, labels);
     let snapshot = Arc::new(snapshot);
     for (since, requests, ids) in [
         (None, 3, vec!["a", "b"]),

@@ -17,7 +17,10 @@ fn exponential() -> impl Strategy<Value = ExponentialHistogram> {
         Just(-0.0)
     ];
     let counts = prop::collection::vec(count, 0..400);
-    let extremes = prop::option::of((0.0..1.0_f64, 1.0..1e9_f64));
+    let nanos = (0..1_000_000_000_u64, 1_000_000_000..1_u64 << 52);
+    let nanos = nanos.prop_map(|(min, max)| (min as f64 / 1e9, max as f64 / 1e9));
+    let extremes = prop_oneof![(0.0..1.0_f64, 1.0..1e9_f64), nanos];
+    let extremes = prop::option::of(extremes);
     (
         -10..=20_i8,
         0..3_u64,
@@ -33,7 +36,10 @@ fn exponential() -> impl Strategy<Value = ExponentialHistogram> {
 }
 
 fn recorded() -> impl Strategy<Value = ExponentialHistogram> {
-    prop::collection::vec(0.01..1.5_f64, 0..3_000).prop_map(|values| {
+    let fraction = 0.01..1.5_f64;
+    let nanos = (1..2_000_000_000_u64).prop_map(|nanos| nanos as f64 / 1e9);
+    let value = prop_oneof![fraction, nanos];
+    prop::collection::vec(value, 0..3_000).prop_map(|values| {
         let mut histogram = ExponentialHistogram::new(6);
         values.iter().for_each(|value| histogram.record(*value));
         histogram

@@ -133,9 +133,7 @@ pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeV
     let mut error = ErrorBound::default();
     let (provider_performance, _) = provider::of_reading(&reading, None, &mut error)?;
     let (endpoint_performance, _) = endpoint::of_reading(&reading, None, &mut error)?;
-    let events = &snapshot.recent_events;
     let alerts = snapshot.alerts.texts();
-    let older = events.len().saturating_sub(RECENT_EVENTS);
     Ok(RealTimeView {
         coverage: reading.coverage(error),
         monitoring_active: snapshot.monitoring_active,
@@ -143,7 +141,7 @@ pub(crate) fn real_time(snapshot: &Snapshot, window: Window) -> Result<RealTimeV
         process_metrics: process::of_reading(&reading),
         provider_performance,
         endpoint_performance,
-        recent_events: events.get(older..).unwrap_or_default().to_vec(),
+        recent_events: snapshot.recent_events.newest(RECENT_EVENTS),
         active_alerts: alerts.len(),
         alerts,
     })

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::series::{SeriesKey, Value};
-use crate::core::slot::merge_packed;
+use crate::core::slot::SeriesId;
 use crate::core::testing::{Bench, START, key};
 use crate::names::*;
 
@@ -66,17 +66,25 @@ fn play(bench: &mut Bench, steps: &[Step], mut each: impl FnMut(&Bench)) {
 fn merged(slots: &[Arc<Slot>]) -> BTreeMap<SeriesId, Aggregate> {
     let mut all = BTreeMap::new();
     for (id, packed) in slots.iter().flat_map(|slot| slot.entries()) {
-        merge_packed(&mut all, id, packed);
+        match all.get_mut(&id) {
+            Some(sum) => packed.merge_into(sum),
+            None => {
+                all.insert(id, packed.unpack());
+            }
+        }
     }
     all
 }
 
-/// Counts and whole numbers have to be the same; sums of fractions but for their last bits.
+/// Counts and whole numbers have to be the same; sums of fractions but for their last bits; and
+/// buckets as far as `a` still has them.
 fn assert_same(a: &Aggregate, b: &Aggregate) {
     let close = (a.sum() - b.sum()).abs() <= 1e-9 * a.sum().abs();
     assert!(close, "{a:?} {b:?}");
     match (a, b) {
         (Aggregate::Exponential(a), Aggregate::Exponential(b)) => {
+            let mut b = b.clone();
+            b.rescale(a.scale());
             assert_eq!(a.scale(), b.scale());
             assert_eq!(a.dense(), b.dense());
             assert_eq!((a.count(), a.zero_count()), (b.count(), b.zero_count()));
@@ -220,6 +228,47 @@ fn with_little_memory_windows_become_coarser_but_not_twice_as_long() {
             3 * 2_880
         );
     }
+}
+
+#[test]
+fn where_merging_is_not_enough_old_slots_halve_their_resolution() {
+    let fill = |max_bytes| {
+        let mut bench = with(max_bytes, HOUR * 24);
+        for round in 0..2_880_u32 {
+            for value in 1..40 {
+                bench.record(series(4), f64::from(value * (round % 7 + 1)) / 5.0);
+            }
+            bench.collect_after(Duration::from_secs(30));
+        }
+        bench
+    };
+    let scales = |bench: &Bench| -> Vec<(Duration, i8)> {
+        let slots = bench.windows.ladder.slots().iter();
+        let scale = |slot: &Arc<Slot>| match slot.entries().next().unwrap().1.unpack() {
+            Aggregate::Exponential(histogram) => histogram.scale(),
+            other => panic!("{other:?}"),
+        };
+        slots
+            .map(|slot| (bench.now.since(slot.until()), scale(slot)))
+            .collect()
+    };
+    let plenty = fill(usize::MAX);
+    assert!(scales(&plenty).iter().all(|(_, scale)| *scale == 6));
+    let merged_only = {
+        // As small as it gets by merging: below, resolution has to go.
+        let none = fill(0);
+        assert!(none.windows.ladder.slots().len() < plenty.windows.ladder.slots().len() / 2);
+        none.windows.ladder.heap_bytes()
+    };
+    for (age, scale) in scales(&fill(0)) {
+        let is_old = age >= Duration::from_secs(300);
+        assert_eq!(scale, if is_old { 4 } else { 6 }, "{age:?} ago");
+    }
+    // With a little more than that there is no need to go all the way.
+    let enough = merged_only + merged_only / 4;
+    let some = fill(enough);
+    assert!(some.windows.ladder.heap_bytes() <= enough);
+    assert!(scales(&some).iter().any(|(_, scale)| *scale == 5));
 }
 
 #[test]

@@ -15,11 +15,11 @@ use std::{
 use tracing_core::{Level, Metadata};
 
 /// At most this many callsites are measured in one process.
-const MAX_CALLSITES: usize = 1_024;
+const MAX_CALLSITES: usize = 512;
 const CELLS: usize = MAX_CALLSITES * 2;
 
 /// Callsites of others that are remembered, and how many cells one of them may be in.
-const FOREIGN_CELLS: usize = 8_192;
+const FOREIGN_CELLS: usize = 4_096;
 const FOREIGN_STEPS: usize = 8;
 
 /// The place of a callsite in the table.

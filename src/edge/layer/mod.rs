@@ -17,8 +17,9 @@ use crate::core::{
 };
 use crate::event_type::PerformanceEventType;
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
-use span::{Reader, SpanState};
+use span::{Reader, SpanState, Suspect};
 pub(crate) use startup::Subscribers;
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock, atomic::Ordering};
 pub(crate) use traces::Traces;
 use traces::is_traced;
@@ -53,9 +54,9 @@ where
         traces: traces.is_some(),
     };
     SpanLayer {
+        spans: OpenTable::new(config.max_open, &recorder.open_bytes),
         recorder,
         callsites: Arc::clone(&ours.callsites),
-        spans: OpenTable::new(config.max_open),
         subscribers,
         subscriber: OnceLock::new(),
         traces,
@@ -127,7 +128,8 @@ where
                 state,
             });
             // The HTTP layer of another monitor keeps its operation elsewhere.
-            let is_own = |key: &u64| self.recorder.operations.with(*key, |_| ()).is_some();
+            let operations = &self.recorder.operations;
+            let is_own = |key: &NonZeroU64| operations.with(key.get(), |_| ()).is_some();
             state.kept = state.kept.filter(is_own);
             if state.kept.is_none() {
                 (state.operation, state.kept) = around;
@@ -212,7 +214,7 @@ where
         &self,
         attributes: &Attributes<'_>,
         context: &Context<'_, S>,
-    ) -> (Option<u64>, Option<u64>) {
+    ) -> (Option<NonZeroU64>, Option<NonZeroU64>) {
         let parent = match attributes.parent() {
             Some(parent) => Some(parent.clone()),
             None if attributes.is_contextual() => context.current_span().id().cloned(),
@@ -243,11 +245,11 @@ where
     }
 
     /// The operation that the span `id` is or belongs to; `None` if the span is not ours.
-    fn operation_at(&self, id: u64) -> Option<(Option<u64>, Option<u64>)> {
+    fn operation_at(&self, id: u64) -> Option<(Option<NonZeroU64>, Option<NonZeroU64>)> {
         self.spans.with(id, |state| {
             let operation = match state.kind {
                 // Its endpoint may be told later.
-                CallsiteKind::Span { endpoint: true, .. } => Some(id),
+                CallsiteKind::Span { endpoint: true, .. } => NonZeroU64::new(id),
                 _ => state.operation,
             };
             (operation, state.kept)
@@ -264,8 +266,8 @@ where
         }
         let failure = state.failure();
         let measurement = &mut state.measurement;
-        measurement.ended = self.recorder.now();
-        measurement.duration = nanos(measurement.ended, state.started);
+        let started = std::mem::replace(&mut measurement.ended, self.recorder.now());
+        measurement.duration = nanos(measurement.ended, started);
         measurement.error = failure;
         let (is_attempt, is_operation) = (state.is_attempt(), state.is_operation());
 
@@ -289,7 +291,7 @@ where
         if let Some(key) = state.kept {
             // If that one has ended before, there is nothing left to enrich.
             let operations = &self.recorder.operations;
-            operations.with(key, |open| open.enrich(&state.measurement));
+            operations.with(key.get(), |open| open.enrich(&state.measurement));
             return;
         }
         let measurement = &mut state.measurement;
@@ -314,11 +316,11 @@ where
     fn note_attempt(&self, attempt: &SpanState) {
         if let Some(key) = attempt.kept {
             let operations = &self.recorder.operations;
-            operations.with(key, |open| open.has_attempt = true);
+            operations.with(key.get(), |open| open.has_attempt = true);
         }
         let mut above = attempt.operation;
         while let Some(id) = above {
-            let noted = self.spans.with(id, |state| {
+            let noted = self.spans.with(id.get(), |state| {
                 state.has_attempt = true;
                 state.operation
             });
@@ -343,7 +345,6 @@ where
         if signal.kind != Kind::Signal {
             return;
         }
-        signal.ended = state.started;
         let around = direct.and_then(|id| self.nearest(&Id::from_u64(id)));
         if let Some(id) = around {
             self.spans.with(id, |around| {
@@ -352,8 +353,8 @@ where
                 signal.model = signal.model.or(around_it.model);
                 signal.endpoint = signal.endpoint.or(around_it.endpoint);
                 around.suspect = match signal.event {
-                    PerformanceEventType::Timeout => Some("timeout"),
-                    PerformanceEventType::RateLimitHit => Some("rate_limited"),
+                    PerformanceEventType::Timeout => Some(Suspect::Timeout),
+                    PerformanceEventType::RateLimitHit => Some(Suspect::RateLimit),
                     _ => around.suspect,
                 };
             });

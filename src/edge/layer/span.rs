@@ -9,37 +9,55 @@ use crate::{
     core::{
         error_type,
         labels::Label,
-        measurement::{Amount, Kind, Measurement, Method},
+        measurement::{Count, Kind, Measurement, Method},
         money::NanoUsd,
         recorder::Recorder,
     },
     event_type::PerformanceEventType,
     names,
 };
+use std::num::NonZeroU64;
 use tracing_core::field::{Field as TracingField, Visit};
 
 /// An open span of ours.
 #[derive(Debug)]
 pub(super) struct SpanState {
-    pub(super) started: Timestamp,
     pub(super) callsite: CallsiteNumber,
+    /// What is known so far. Until the span closes, `ended` is when it began: there are many of
+    /// these at once.
     pub(super) measurement: Measurement,
     /// The nearest span around it that may be an operation, by its id.
-    pub(super) operation: Option<u64>,
+    pub(super) operation: Option<NonZeroU64>,
     /// The operation around it that the HTTP layer keeps, by its number.
-    pub(super) kept: Option<u64>,
+    pub(super) kept: Option<NonZeroU64>,
     pub(super) kind: CallsiteKind,
     /// A span below it has recorded an attempt.
     pub(super) has_attempt: bool,
     /// An `ERROR` event with an `error` field was seen directly inside.
     pub(super) error_event: bool,
-    /// What an `aimux.event` inside says would be the reason, if it failed.
-    pub(super) suspect: Option<&'static str>,
+    /// An `aimux.event` inside that would be the reason, if it failed.
+    pub(super) suspect: Option<Suspect>,
     pub(super) otel_status: OtelStatus,
     /// `otel.kind` is `client`.
     pub(super) client: bool,
     /// What has been told by a name of the conventions, as bits of [`Meaning::bit`].
     conventional: u32,
+}
+
+/// What may have made a span fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suspect {
+    Timeout,
+    RateLimit,
+}
+
+impl Suspect {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::RateLimit => "rate_limited",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +70,12 @@ pub(super) enum OtelStatus {
 impl SpanState {
     #[inline]
     pub(super) fn new(started: Timestamp, number: CallsiteNumber, kind: CallsiteKind) -> Self {
+        let mut measurement = Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd);
+        measurement.ended = started;
         Self {
-            started,
             callsite: number,
             kind,
-            measurement: Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd),
+            measurement,
             operation: None,
             kept: None,
             has_attempt: false,
@@ -86,13 +105,12 @@ impl SpanState {
         }
         let status_failed = measurement.status.map(|status| status >= 400);
         let recorded_success = self.otel_status == OtelStatus::Ok || status_failed == Some(false);
+        let reason = || self.suspect.map_or(names::OTHER, Suspect::reason);
         match (status_failed, self.otel_status) {
             // The status itself will be the reason.
             (Some(true), _) => None,
-            (_, OtelStatus::Error) => Some(self.suspect.unwrap_or(names::OTHER)),
-            _ if self.error_event && !recorded_success => {
-                Some(self.suspect.unwrap_or(names::OTHER))
-            }
+            (_, OtelStatus::Error) => Some(reason()),
+            _ if self.error_event && !recorded_success => Some(reason()),
             _ => None,
         }
     }
@@ -172,23 +190,23 @@ impl Reader<'_> {
 
     fn integer(&mut self, meaning: Meaning, integer: u64) {
         let measurement = &mut self.state.measurement;
-        if integer > Amount::LARGEST_COUNT && meaning != Meaning::ErrorType {
+        if integer > Count::LARGEST && meaning != Meaning::ErrorType {
             return self.unreadable();
         }
-        let amount = Amount::new(integer);
+        let count = Count::new(integer);
         match meaning {
             Meaning::StatusCode => match u16::try_from(integer) {
                 Ok(status @ 100..=599) => measurement.status = Some(status),
                 _ => self.unreadable(),
             },
-            Meaning::RequestSize => measurement.request_size = amount,
-            Meaning::ResponseSize => measurement.response_size = amount,
-            Meaning::InputTokens => measurement.input_tokens = amount,
-            Meaning::OutputTokens => measurement.output_tokens = amount,
-            Meaning::CacheReadTokens => measurement.cache_read_tokens = amount,
-            Meaning::CacheWriteTokens => measurement.cache_write_tokens = amount,
-            Meaning::ReasoningTokens => measurement.reasoning_tokens = amount,
-            Meaning::HttpOperation => self.state.kept = Some(integer),
+            Meaning::RequestSize => measurement.request_size = count,
+            Meaning::ResponseSize => measurement.response_size = count,
+            Meaning::InputTokens => measurement.input_tokens = count,
+            Meaning::OutputTokens => measurement.output_tokens = count,
+            Meaning::CacheReadTokens => measurement.cache_read_tokens = count,
+            Meaning::CacheWriteTokens => measurement.cache_write_tokens = count,
+            Meaning::ReasoningTokens => measurement.reasoning_tokens = count,
+            Meaning::HttpOperation => self.state.kept = NonZeroU64::new(integer),
             Meaning::Cost | Meaning::TimeToFirstChunk | Meaning::TimeToFirstChunkMs => {
                 self.float(meaning, integer as f64);
             }

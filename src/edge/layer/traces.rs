@@ -4,7 +4,11 @@
 //! the SDK's sampler then decides. A per-layer filter in front would look every span up again for
 //! each callback, so the decision is made here, and remembered for the sampled spans only.
 
-use crate::{config::TraceSampling, core::open::OpenTable, names::LOG_TARGET};
+use crate::{
+    config::TraceSampling,
+    core::open::{OpenBytes, OpenTable},
+    names::LOG_TARGET,
+};
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use opentelemetry_sdk::trace::SdkTracer;
 use std::{
@@ -60,14 +64,19 @@ impl<S> Traces<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    pub(crate) fn new(tracer: SdkTracer, sampling: TraceSampling, max_open: usize) -> Self {
+    pub(crate) fn new(
+        tracer: SdkTracer,
+        sampling: TraceSampling,
+        max_open: usize,
+        bytes: &OpenBytes,
+    ) -> Self {
         Self {
             layer: tracing_opentelemetry::layer()
                 .with_tracer(tracer)
                 .with_location(false)
                 .with_threads(false),
             sampling,
-            sampled: OpenTable::new(max_open),
+            sampled: OpenTable::new(max_open, bytes),
             glance: std::iter::repeat_with(AtomicU8::default)
                 .take(GLANCE)
                 .collect(),

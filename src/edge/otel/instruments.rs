@@ -4,9 +4,10 @@
 //! is limited here, before the SDK sees them: what comes later shares a series under `_OTHER`.
 
 use super::{
-    keys::{AttemptKey, ComponentKey, ExperimentKey, RequestKey, WordHasher, attribute},
+    distribution::{Distribution, Unit},
+    keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
-    streams::CARDINALITY_LIMIT,
+    streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
 };
 use crate::{
     core::{
@@ -19,19 +20,22 @@ use crate::{
 };
 use opentelemetry::{
     KeyValue,
-    metrics::{BoundHistogram, Counter, Histogram, Meter},
+    metrics::{Counter, Histogram, Meter},
 };
 use std::{
     collections::HashMap,
-    hash::BuildHasherDefault,
+    hash::{BuildHasherDefault, Hash},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
 };
 
-/// Series of one kind at the most; what comes later shares a series.
+/// Series of one kind that have all their labels; what comes later shares a series with others
+/// that have some of them in common.
 const MAX_SERIES: usize = 1_500;
+/// With so many more of these, the rest shares one, or one for what failed.
+const MAX_SHARED: usize = 250;
 
 /// Descriptions that the series which have no value yet are shown with, too.
 pub(super) const ATTEMPT_DURATION: &str = "Duration of one call to one provider and model";
@@ -42,8 +46,11 @@ pub(super) const REQUEST_DURATION: &str = "Duration of what the gateway's client
 /// What an attempt does, unless it says something else.
 pub(super) const USUAL_OPERATION: &str = "chat";
 
-/// The bound of each kind of series, with room for the shared ones, is below the SDK's.
-const _: () = assert!(MAX_SERIES * 2 < CARDINALITY_LIMIT);
+/// There are fewer series than the SDK has room for. Of tokens there are two for each attempt.
+const _: () = {
+    let all = MAX_SERIES + MAX_SHARED + 2;
+    assert!(all < SERIES_LIMIT && 2 * all < TOKEN_SERIES_LIMIT);
+};
 
 type SeriesMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
 
@@ -53,59 +60,59 @@ pub(crate) struct Instruments {
     meter: Meters,
     labels: Arc<LabelTables>,
     attempts: SeriesMap<AttemptKey, AttemptSeries>,
-    requests: SeriesMap<RequestKey, RequestSeries>,
-    components: SeriesMap<ComponentKey, BoundHistogram<f64>>,
-    timers: SeriesMap<Label, BoundHistogram<f64>>,
-    experiments: SeriesMap<ExperimentKey, BoundHistogram<f64>>,
+    requests: SeriesMap<RequestKey, Distribution<f64>>,
+    request_sizes: SeriesMap<RequestKey, Distribution<u64>>,
+    response_sizes: SeriesMap<RequestKey, Distribution<u64>>,
+    components: SeriesMap<ComponentKey, Distribution<f64>>,
+    timers: SeriesMap<Label, Distribution<f64>>,
+    experiments: SeriesMap<ExperimentKey, Distribution<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
 }
 
+/// An instrument that is made when it is first used: the SDK reserves memory for each.
+type Late<I> = LazyLock<I, Box<dyn FnOnce() -> I + Send>>;
+
 #[derive(Debug)]
 struct Meters {
-    attempt_duration: Histogram<f64>,
-    time_to_first_chunk: Histogram<f64>,
-    token_usage: Histogram<u64>,
-    request_duration: Histogram<f64>,
-    request_size: Histogram<u64>,
-    response_size: Histogram<u64>,
-    component_duration: Histogram<f64>,
-    timer_duration: Histogram<f64>,
-    experiment_duration: Histogram<f64>,
-    cache_results: Counter<u64>,
-    rate_limit_hits: Counter<u64>,
-    timeouts: Counter<u64>,
-    failovers: Counter<u64>,
+    attempt_duration: Late<Histogram<f64>>,
+    time_to_first_chunk: Late<Histogram<f64>>,
+    token_usage: Late<Histogram<u64>>,
+    request_duration: Late<Histogram<f64>>,
+    request_size: Late<Histogram<u64>>,
+    response_size: Late<Histogram<u64>>,
+    component_duration: Late<Histogram<f64>>,
+    timer_duration: Late<Histogram<f64>>,
+    experiment_duration: Late<Histogram<f64>>,
+    cache_results: Late<Counter<u64>>,
+    rate_limit_hits: Late<Counter<u64>>,
+    timeouts: Late<Counter<u64>>,
+    failovers: Late<Counter<u64>>,
 }
 
 #[derive(Debug)]
 struct AttemptSeries {
-    duration: BoundHistogram<f64>,
-    time_to_first_chunk: Option<BoundHistogram<f64>>,
-    input_tokens: Option<BoundHistogram<u64>>,
-    output_tokens: Option<BoundHistogram<u64>>,
+    duration: Distribution<f64>,
+    time_to_first_chunk: Option<Box<Distribution<f64>>>,
+    input_tokens: Option<Box<Distribution<u64>>>,
+    output_tokens: Option<Box<Distribution<u64>>>,
     cost: Option<Arc<AtomicI64>>,
 }
 
-#[derive(Debug)]
-struct RequestSeries {
-    duration: BoundHistogram<f64>,
-    request_size: Option<BoundHistogram<u64>>,
-    response_size: Option<BoundHistogram<u64>>,
-}
-
 impl Instruments {
-    /// Instruments of `meter`, for the labels and figures of `recorder`.
-    pub(crate) fn new(meter: &Meter, recorder: &Arc<Recorder>) -> Self {
+    /// Instruments of `meter`, and histograms of another, for the labels and figures of `recorder`.
+    pub(crate) fn new(meter: &Meter, histograms: &Meter, recorder: &Arc<Recorder>) -> Self {
         let costs = Arc::new(CostLedger::default());
         let figures = Arc::new(SeriesFigures::default());
         observe_costs(meter, Arc::clone(&costs));
         observe_monitor(meter, recorder, Arc::clone(&figures));
         Self {
-            meter: Meters::new(meter),
+            meter: Meters::new(meter, histograms),
             labels: Arc::clone(&recorder.labels),
             attempts: SeriesMap::default(),
             requests: SeriesMap::default(),
+            request_sizes: SeriesMap::default(),
+            response_sizes: SeriesMap::default(),
             components: SeriesMap::default(),
             timers: SeriesMap::default(),
             experiments: SeriesMap::default(),
@@ -130,6 +137,63 @@ impl Instruments {
         }
     }
 
+    /// Makes all instruments now.
+    pub(crate) fn prepare(&self) {
+        self.meter.prepare();
+    }
+
+    /// Records what waits, for somebody who collects.
+    pub(crate) fn flush(&mut self) {
+        for series in self.attempts.values_mut() {
+            series.duration.flush();
+            series
+                .time_to_first_chunk
+                .iter_mut()
+                .for_each(|d| d.flush());
+            series.input_tokens.iter_mut().for_each(|d| d.flush());
+            series.output_tokens.iter_mut().for_each(|d| d.flush());
+        }
+        let rest = self.components.values_mut();
+        let rest = rest.chain(self.timers.values_mut());
+        let rest = rest.chain(self.experiments.values_mut());
+        rest.chain(self.requests.values_mut())
+            .for_each(Distribution::flush);
+        let sizes = self.request_sizes.values_mut();
+        sizes
+            .chain(self.response_sizes.values_mut())
+            .for_each(Distribution::flush);
+    }
+
+    /// Bytes on the heap, without what the SDK has.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        fn map<K, V>(map: &SeriesMap<K, V>) -> usize {
+            (map.capacity() * 8 / 7) * (size_of::<(K, V)>() + 1)
+        }
+        fn boxed<T: Unit>(some: Option<&Distribution<T>>) -> usize {
+            some.map_or(0, |d| size_of::<Distribution<T>>() + d.heap_bytes())
+        }
+        let attempts = self.attempts.values().map(|series| {
+            series.duration.heap_bytes()
+                + boxed(series.time_to_first_chunk.as_deref())
+                + boxed(series.input_tokens.as_deref())
+                + boxed(series.output_tokens.as_deref())
+        });
+        let rest = self.components.values().chain(self.timers.values());
+        let rest = rest.chain(self.experiments.values());
+        let rest = rest.chain(self.requests.values());
+        let sizes = self
+            .request_sizes
+            .values()
+            .chain(self.response_sizes.values());
+        let distributions = attempts
+            .chain(rest.map(Distribution::heap_bytes))
+            .chain(sizes.map(Distribution::heap_bytes));
+        let maps = map(&self.attempts) + map(&self.requests) + map(&self.components);
+        let maps = maps + map(&self.timers) + map(&self.experiments);
+        let maps = maps + map(&self.request_sizes) + map(&self.response_sizes);
+        distributions.sum::<usize>() + maps
+    }
+
     /// Records one measurement.
     #[inline]
     pub(crate) fn record(&mut self, measurement: &Measurement) {
@@ -144,40 +208,34 @@ impl Instruments {
     }
 
     fn record_attempt(&mut self, measurement: &Measurement) {
-        let mut key = AttemptKey {
+        let key = AttemptKey {
             provider: measurement.provider,
             model: measurement.model,
             operation: measurement.operation,
             error: measurement.error,
         };
-        if self.attempts.len() >= MAX_SERIES && !self.attempts.contains_key(&key) {
-            self.figures.refused.fetch_add(1, Ordering::Relaxed);
-            key.model = Label::OTHER;
-            key.operation = Label::NONE;
-            if !self.attempts.contains_key(&key) && self.attempts.len() >= MAX_SERIES * 2 {
-                key.provider = Label::OTHER;
-            }
-        }
+        let key = admit(&self.attempts, key, &self.figures);
         let series = self.attempts.entry(key).or_insert_with(|| {
             self.figures.in_use.fetch_add(1, Ordering::Relaxed);
             let attributes = key.attributes(&self.labels);
             AttemptSeries {
-                duration: self.meter.attempt_duration.bind(&attributes),
+                duration: Distribution::new(self.meter.attempt_duration.bind(&attributes)),
                 time_to_first_chunk: None,
                 input_tokens: None,
                 output_tokens: None,
                 cost: None,
             }
         });
-        series.duration.record(seconds(measurement.duration));
+        series.duration.record(measurement.duration);
         if let Some(nanos) = measurement.time_to_first_chunk.get() {
             let instrument = &self.meter.time_to_first_chunk;
             series
                 .time_to_first_chunk
                 .get_or_insert_with(|| {
-                    instrument.bind(&key.without_error().attributes(&self.labels))
+                    let attributes = key.without_error().attributes(&self.labels);
+                    Box::new(Distribution::new(instrument.bind(&attributes)))
                 })
-                .record(seconds(nanos));
+                .record(nanos);
         }
         for (amount, bound, token_type) in [
             (measurement.input_tokens, &mut series.input_tokens, "input"),
@@ -192,7 +250,7 @@ impl Instruments {
                     .get_or_insert_with(|| {
                         let mut attributes = key.without_error().attributes(&self.labels);
                         attributes.push(KeyValue::new(names::GEN_AI_TOKEN_TYPE, token_type));
-                        self.meter.token_usage.bind(&attributes)
+                        Box::new(Distribution::new(self.meter.token_usage.bind(&attributes)))
                     })
                     .record(tokens);
             }
@@ -208,102 +266,86 @@ impl Instruments {
     }
 
     fn record_request(&mut self, measurement: &Measurement) {
-        let mut key = RequestKey {
+        let key = RequestKey {
             endpoint: measurement.endpoint.or(Label::OTHER),
             method: measurement.method,
             status: measurement.status,
             error: measurement.error,
         };
-        if self.requests.len() >= MAX_SERIES && !self.requests.contains_key(&key) {
-            self.figures.refused.fetch_add(1, Ordering::Relaxed);
-            key.endpoint = Label::OTHER;
-        }
+        let key = admit(&self.requests, key, &self.figures);
         let series = self.requests.entry(key).or_insert_with(|| {
             self.figures.in_use.fetch_add(1, Ordering::Relaxed);
-            RequestSeries {
-                duration: self
-                    .meter
-                    .request_duration
-                    .bind(&key.attributes(&self.labels)),
-                request_size: None,
-                response_size: None,
-            }
+            let attributes = key.attributes(&self.labels);
+            Distribution::new(self.meter.request_duration.bind(&attributes))
         });
-        series.duration.record(seconds(measurement.duration));
-        for (amount, bound, instrument) in [
+        series.record(measurement.duration);
+        for (bytes, sizes, instrument) in [
             (
                 measurement.request_size,
-                &mut series.request_size,
+                &mut self.request_sizes,
                 &self.meter.request_size,
             ),
             (
                 measurement.response_size,
-                &mut series.response_size,
+                &mut self.response_sizes,
                 &self.meter.response_size,
             ),
         ] {
-            if let Some(bytes) = amount.get() {
-                bound
-                    .get_or_insert_with(|| instrument.bind(&key.place(&self.labels)))
-                    .record(bytes);
+            if let Some(bytes) = bytes.get() {
+                // As many places as there are requests, or fewer.
+                let place = key.place();
+                let series = sizes.entry(place).or_insert_with(|| {
+                    Distribution::new(instrument.bind(&place.attributes(&self.labels)))
+                });
+                series.record(bytes);
             }
         }
     }
 
     fn record_component(&mut self, measurement: &Measurement) {
-        let mut key = ComponentKey {
+        let key = ComponentKey {
             component: measurement.component,
             operation: measurement.component_operation,
             error: measurement.error,
         };
-        if self.components.len() >= MAX_SERIES && !self.components.contains_key(&key) {
-            self.figures.refused.fetch_add(1, Ordering::Relaxed);
-            key.operation = Label::OTHER;
-        }
+        let key = admit(&self.components, key, &self.figures);
         self.components
             .entry(key)
             .or_insert_with(|| {
                 self.figures.in_use.fetch_add(1, Ordering::Relaxed);
                 let attributes = key.attributes(&self.labels);
-                self.meter.component_duration.bind(&attributes)
+                Distribution::new(self.meter.component_duration.bind(&attributes))
             })
-            .record(seconds(measurement.duration));
+            .record(measurement.duration);
     }
 
     fn record_timer(&mut self, measurement: &Measurement) {
-        let mut name = measurement.component;
-        if self.timers.len() >= MAX_SERIES && !self.timers.contains_key(&name) {
-            self.figures.refused.fetch_add(1, Ordering::Relaxed);
-            name = Label::OTHER;
-        }
+        let name = admit(&self.timers, measurement.component, &self.figures);
         self.timers
             .entry(name)
             .or_insert_with(|| {
                 self.figures.in_use.fetch_add(1, Ordering::Relaxed);
                 let attributes = attribute(names::TIMER, &self.labels.timers, name);
-                self.meter.timer_duration.bind(attributes.as_slice())
+                Distribution::new(self.meter.timer_duration.bind(attributes.as_slice()))
             })
-            .record(seconds(measurement.duration));
+            .record(measurement.duration);
     }
 
     fn record_experiment(&mut self, measurement: &Measurement) {
-        let mut key = ExperimentKey {
+        let key = ExperimentKey {
             experiment: measurement.component,
             variant: measurement.component_operation,
             error: measurement.error,
         };
-        if self.experiments.len() >= MAX_SERIES && !self.experiments.contains_key(&key) {
-            self.figures.refused.fetch_add(1, Ordering::Relaxed);
-            key.variant = Label::OTHER;
-        }
+        let key = admit(&self.experiments, key, &self.figures);
         self.experiments
             .entry(key)
             .or_insert_with(|| {
                 self.figures.in_use.fetch_add(1, Ordering::Relaxed);
                 let attributes = key.attributes(&self.labels);
-                self.meter.experiment_duration.bind(&attributes)
+                Distribution::new(self.meter.experiment_duration.bind(&attributes))
             })
-            .record(seconds(measurement.duration));
+            .record(measurement.duration);
     }
 
     fn record_signal(&self, measurement: &Measurement) {
@@ -358,19 +400,59 @@ impl Instruments {
     }
 }
 
+/// The key of the series that there is for `key`, or may be made.
+#[inline]
+fn admit<K: Fold + Eq + Hash, V>(map: &SeriesMap<K, V>, key: K, figures: &SeriesFigures) -> K {
+    if map.len() < MAX_SERIES || map.contains_key(&key) {
+        return key;
+    }
+    figures.refused.fetch_add(1, Ordering::Relaxed);
+    let shared = key.shared();
+    if map.len() < MAX_SERIES + MAX_SHARED || map.contains_key(&shared) {
+        shared
+    } else {
+        key.rest()
+    }
+}
+
 impl Meters {
-    fn new(meter: &Meter) -> Self {
+    fn prepare(&self) {
+        LazyLock::force(&self.attempt_duration);
+        LazyLock::force(&self.time_to_first_chunk);
+        LazyLock::force(&self.token_usage);
+        LazyLock::force(&self.request_duration);
+        LazyLock::force(&self.request_size);
+        LazyLock::force(&self.response_size);
+        LazyLock::force(&self.component_duration);
+        LazyLock::force(&self.timer_duration);
+        LazyLock::force(&self.experiment_duration);
+        LazyLock::force(&self.cache_results);
+        LazyLock::force(&self.rate_limit_hits);
+        LazyLock::force(&self.timeouts);
+        LazyLock::force(&self.failovers);
+    }
+
+    fn new(meter: &Meter, histograms: &Meter) -> Self {
         let seconds = |name: &'static str, description: &'static str| {
-            let histogram = meter.f64_histogram(name).with_unit("s");
-            histogram.with_description(description).build()
+            let meter = histograms.clone();
+            late(move || {
+                let histogram = meter.f64_histogram(name).with_unit("s");
+                histogram.with_description(description).build()
+            })
         };
         let amounts = |name: &'static str, unit: &'static str, description: &'static str| {
-            let histogram = meter.u64_histogram(name).with_unit(unit);
-            histogram.with_description(description).build()
+            let meter = histograms.clone();
+            late(move || {
+                let histogram = meter.u64_histogram(name).with_unit(unit);
+                histogram.with_description(description).build()
+            })
         };
         let counter = |name: &'static str, unit: &'static str, description: &'static str| {
-            let counter = meter.u64_counter(name).with_unit(unit);
-            counter.with_description(description).build()
+            let meter = meter.clone();
+            late(move || {
+                let counter = meter.u64_counter(name).with_unit(unit);
+                counter.with_description(description).build()
+            })
         };
         Self {
             attempt_duration: seconds(names::GEN_AI_OPERATION_DURATION, ATTEMPT_DURATION),
@@ -415,6 +497,35 @@ impl Meters {
     }
 }
 
-fn seconds(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
+fn late<I>(build: impl FnOnce() -> I + Send + 'static) -> Late<I> {
+    LazyLock::new(Box::new(build))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_keys_come_there_is_a_bound_to_the_series() {
+        let figures = SeriesFigures::default();
+        let mut map: SeriesMap<RequestKey, ()> = SeriesMap::default();
+        let labels = LabelTables::for_tests();
+        let endpoints: Vec<Label> = (0..100)
+            .map(|n| labels.endpoints.label(&format!("/{n}")))
+            .collect();
+        for status in 100..600 {
+            for endpoint in &endpoints {
+                let key = RequestKey {
+                    endpoint: *endpoint,
+                    method: None,
+                    status: Some(status),
+                    error: None,
+                };
+                map.insert(admit(&map, key, &figures), ());
+            }
+        }
+        assert_eq!(map.len(), MAX_SERIES + MAX_SHARED + 2);
+        let refused = figures.refused.load(Ordering::Relaxed);
+        assert_eq!(refused, 100 * 500 - MAX_SERIES as u64);
+    }
 }

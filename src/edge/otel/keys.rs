@@ -42,6 +42,101 @@ pub(super) struct ExperimentKey {
     pub(super) error: Option<&'static str>,
 }
 
+/// What shares a series when there are too many.
+pub(super) trait Fold: Copy {
+    /// With others that have some labels in common.
+    fn shared(self) -> Self;
+    /// With all others: there is one of these, and one more for what failed.
+    fn rest(self) -> Self;
+}
+
+impl Fold for AttemptKey {
+    fn shared(self) -> Self {
+        Self {
+            model: Label::OTHER,
+            operation: Label::NONE,
+            ..self
+        }
+    }
+
+    fn rest(self) -> Self {
+        Self {
+            provider: Label::OTHER,
+            error: any(self.error),
+            ..self.shared()
+        }
+    }
+}
+
+impl Fold for RequestKey {
+    fn shared(self) -> Self {
+        Self {
+            endpoint: Label::OTHER,
+            ..self
+        }
+    }
+
+    fn rest(self) -> Self {
+        let failed = self.status.is_some_and(|status| status >= 400);
+        Self {
+            endpoint: Label::OTHER,
+            method: None,
+            status: None,
+            error: any(self.error).or(failed.then_some(names::OTHER)),
+        }
+    }
+}
+
+impl Fold for ComponentKey {
+    fn shared(self) -> Self {
+        Self {
+            operation: Label::OTHER,
+            ..self
+        }
+    }
+
+    fn rest(self) -> Self {
+        Self {
+            component: Label::OTHER,
+            operation: Label::OTHER,
+            error: any(self.error),
+        }
+    }
+}
+
+impl Fold for ExperimentKey {
+    fn shared(self) -> Self {
+        Self {
+            variant: Label::OTHER,
+            ..self
+        }
+    }
+
+    fn rest(self) -> Self {
+        Self {
+            experiment: Label::OTHER,
+            variant: Label::OTHER,
+            error: any(self.error),
+        }
+    }
+}
+
+/// The name of a timer.
+impl Fold for Label {
+    fn shared(self) -> Self {
+        Self::OTHER
+    }
+
+    fn rest(self) -> Self {
+        Self::OTHER
+    }
+}
+
+/// The error that stands for all.
+fn any(error: Option<&'static str>) -> Option<&'static str> {
+    error.map(|_| names::OTHER)
+}
+
 impl AttemptKey {
     /// Sorted by key: the SDK keeps what comes unsorted twice.
     pub(super) fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
@@ -94,13 +189,12 @@ impl RequestKey {
     }
 
     /// Without how it went.
-    pub(super) fn place(&self, labels: &LabelTables) -> Vec<KeyValue> {
+    pub(super) const fn place(self) -> Self {
         Self {
             status: None,
             error: None,
-            ..*self
+            ..self
         }
-        .attributes(labels)
     }
 }
 
@@ -202,5 +296,35 @@ impl Hasher for WordHasher {
     fn write_u64(&mut self, word: u64) {
         let mixed = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shares_a_series_still_tells_success_from_failure() {
+        let key = |status, error| RequestKey {
+            endpoint: Label::NONE,
+            method: Some(Method::from_text("GET")),
+            status,
+            error,
+        };
+        let rest = |status, error| key(status, error).rest().error;
+        assert_eq!(rest(Some(200), None), None);
+        assert_eq!(rest(Some(404), None), Some(names::OTHER));
+        assert_eq!(rest(None, Some("timeout")), Some(names::OTHER));
+        let all = [rest(None, None), rest(Some(503), Some("503"))];
+        assert_eq!(all, [None, Some(names::OTHER)], "there are two of these");
+        assert_eq!(key(Some(503), None).shared().status, Some(503));
+        let attempt = AttemptKey {
+            provider: Label::NONE,
+            model: Label::NONE,
+            operation: Label::NONE,
+            error: Some("timeout"),
+        };
+        assert_eq!(attempt.shared().error, Some("timeout"));
+        assert_eq!(attempt.rest().error, Some(names::OTHER));
     }
 }

@@ -1,13 +1,16 @@
 //! OpenTelemetry: the instruments that record, and the reader that the views are made from.
 
 pub(crate) mod alerts;
+mod distribution;
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
 pub(crate) mod exposition;
 pub(crate) mod exposition_parts;
 pub(crate) mod instruments;
 mod keys;
-mod observed;
+#[cfg(not(feature = "otlp"))]
+pub(crate) mod no_export;
+pub(crate) mod observed;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 #[cfg(feature = "push")]

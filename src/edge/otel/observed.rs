@@ -3,6 +3,7 @@
 use super::keys::AttemptKey;
 use crate::{
     core::{
+        cost::Account,
         labels::{Label, LabelTable},
         money::NanoUsd,
         recorder::{DropReason, LabelTables, Recorder},
@@ -145,6 +146,33 @@ pub(super) fn observe_monitor(
         .with_description("Requests in flight in the HTTP layer")
         .with_callback(move |observer| {
             observer.observe(of.active_requests.load(Ordering::Relaxed), &[]);
+        })
+        .build();
+}
+
+/// What the monitor itself takes, as of the last collection.
+pub(crate) fn observe_cost(meter: &Meter, account: &Arc<Account>) {
+    let of = Arc::clone(account);
+    meter
+        .i64_observable_up_down_counter(names::MONITOR_MEMORY)
+        .with_unit("By")
+        .with_description("Memory on the heap that the monitor takes, by part")
+        .with_callback(move |observer| {
+            for (part, bytes) in &of.latest().memory_by_part {
+                let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+                observer.observe(bytes, &[KeyValue::new(names::PART, *part)]);
+            }
+        })
+        .build();
+    let of = Arc::clone(account);
+    meter
+        .f64_observable_counter(names::MONITOR_CPU_TIME)
+        .with_unit("s")
+        .with_description("Processor time of the monitor's own threads, by what it was for")
+        .with_callback(move |observer| {
+            for (part, seconds) in &of.latest().cpu_seconds_by_part {
+                observer.observe(*seconds, &[KeyValue::new(names::PART, *part)]);
+            }
         })
         .build();
 }

@@ -2,6 +2,7 @@
 //!
 //! All of the SDK's experimental reader interface that is used stands in this file.
 
+use super::streams::{FOREIGN_SERIES_LIMIT, series_limit};
 use crate::{
     clock::Timestamp,
     core::{
@@ -10,6 +11,7 @@ use crate::{
         histogram::ExponentialHistogram,
         series::{Collection, Labels, MetricInfo, SeriesKey, Value},
     },
+    names,
 };
 use opentelemetry::{Array, KeyValue, Value as OtelValue};
 use opentelemetry_sdk::{
@@ -17,15 +19,18 @@ use opentelemetry_sdk::{
     metrics::{
         InstrumentKind, ManualReader, Pipeline, Temporality,
         data::{
-            AggregatedMetrics, ExponentialHistogramDataPoint, HistogramDataPoint, MetricData,
-            ResourceMetrics,
+            AggregatedMetrics, ExponentialHistogramDataPoint, HistogramDataPoint, Metric,
+            MetricData, ResourceMetrics,
         },
         reader::MetricReader,
     },
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,10 +40,16 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct ViewReader {
     reader: Arc<ManualReader>,
+    /// That of another meter provider, which is read together with this one.
+    other: Option<Arc<Self>>,
+    /// Readers that the meter provider has, as far as is known.
+    of: usize,
     /// Strings that were seen before, so that a series does not keep its own copies.
     strings: Arc<Mutex<HashSet<Arc<str>>>>,
     /// What the meter provider says of the service; known from the first collection on.
     resource: Arc<OnceLock<Arc<[Attribute]>>>,
+    /// What the SDK has, as far as the last collection tells.
+    sdk_bytes: Arc<AtomicUsize>,
 }
 
 /// Strings that are kept for sharing; beyond it each series has its own.
@@ -57,9 +68,24 @@ impl ViewReader {
         let builder = ManualReader::builder().with_temporality(Temporality::Delta);
         Self {
             reader: Arc::new(builder.build()),
+            other: None,
+            of: 1,
             strings: Arc::default(),
             resource: Arc::default(),
+            sdk_bytes: Arc::default(),
         }
+    }
+
+    /// One of so many readers that its meter provider has.
+    pub(crate) const fn one_of(mut self, readers: usize) -> Self {
+        self.of = readers;
+        self
+    }
+
+    /// This one, together with that of another meter provider.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.other = Some(Arc::new(other));
+        self
     }
 
     /// What the meter provider says of the service; nothing before the first collection.
@@ -67,24 +93,30 @@ impl ViewReader {
         self.resource.get().cloned().unwrap_or_default()
     }
 
-    /// What was recorded since the last collection, which ended at `since`.
-    pub(crate) fn read(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<Collection, opentelemetry_sdk::error::OTelSdkError> {
-        let mut metrics = ResourceMetrics::default();
-        self.reader.collect(&mut metrics)?;
-        self.resource.get_or_init(|| resource(&metrics));
-        let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What was recorded since the last collection, which ended at `since`; none where nothing can
+    /// be read since the meter provider was shut down.
+    pub(crate) fn read(&self, since: Timestamp, until: Timestamp) -> Option<Collection> {
         let mut collection = Collection {
             since,
             until,
             ..Collection::default()
         };
+        let this = self.read_into(&mut collection);
+        let other = self.other.as_ref().map(|o| o.read_into(&mut collection));
+        (this.is_ok() || other.is_some_and(|o| o.is_ok())).then_some(collection)
+    }
+
+    fn read_into(&self, collection: &mut Collection) -> OTelSdkResult {
+        let mut metrics = ResourceMetrics::default();
+        self.reader.collect(&mut metrics)?;
+        self.resource.get_or_init(|| resource(&metrics));
+        let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sdk_bytes = 0;
         for scope in metrics.scope_metrics() {
             let scope_name = shared(&mut strings, scope.scope().name());
+            let is_ours = scope.scope().name() == names::SCOPE;
             for metric in scope.metrics() {
+                sdk_bytes += heap_bytes(metric, is_ours, self.of);
                 let name = shared(&mut strings, metric.name());
                 let info = MetricInfo {
                     unit: shared(&mut strings, metric.unit()),
@@ -114,7 +146,75 @@ impl ViewReader {
                 }
             }
         }
-        Ok(collection)
+        self.sdk_bytes.store(sdk_bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Bytes on the heap: those that are ours, and an estimate of what the SDK has.
+    pub(crate) fn heap_bytes(&self) -> (usize, usize) {
+        let strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
+        // The texts are those of the series.
+        let own = strings.capacity() * (size_of::<Arc<str>>() + 1) * 8 / 7;
+        let other = self.other.as_ref().map(|other| other.heap_bytes());
+        let (other, other_sdk) = other.unwrap_or_default();
+        (
+            own + other,
+            self.sdk_bytes.load(Ordering::Relaxed) + other_sdk,
+        )
+    }
+}
+
+/// A series with three or four attributes.
+const SERIES_BYTES: usize = 300;
+
+/// What the SDK has for one metric, near enough: in each of so many `readers` a map with room for as
+/// many series as there may be, and the series that there are; in those that forget nothing, buckets
+/// too.
+fn heap_bytes(metric: &Metric, is_ours: bool, readers: usize) -> usize {
+    let (series, buckets) = match metric.data() {
+        AggregatedMetrics::F64(data) => size(data),
+        AggregatedMetrics::U64(data) => size(data),
+        AggregatedMetrics::I64(data) => size(data),
+    };
+    let reserved = if is_ours {
+        series_limit(metric.name())
+    } else if names::EXPONENTIAL.contains(&metric.name()) {
+        FOREIGN_SERIES_LIMIT
+    } else {
+        // The SDK's default.
+        2_000
+    };
+    let reserved = reserved_bytes(reserved);
+    let buckets = buckets * size_of::<u64>() * readers.saturating_sub(1);
+    (reserved + series * SERIES_BYTES) * readers + buckets
+}
+
+/// What a map takes that has room for so many series.
+fn reserved_bytes(series: usize) -> usize {
+    let places = (series * 8 / 7).next_power_of_two();
+    places * (size_of::<(Vec<KeyValue>, usize)>() + 1)
+}
+
+/// How many series and how many buckets.
+fn size<T: Copy>(data: &MetricData<T>) -> (usize, usize) {
+    match data {
+        MetricData::Gauge(gauge) => (gauge.data_points().count(), 0),
+        MetricData::Sum(sum) => (sum.data_points().count(), 0),
+        MetricData::Histogram(histogram) => {
+            let points = histogram.data_points();
+            points.fold((0, 0), |(series, buckets), point| {
+                (series + 1, buckets + point.bucket_counts().count())
+            })
+        }
+        MetricData::ExponentialHistogram(histogram) => {
+            let points = histogram.data_points();
+            points.fold((0, 0), |(series, buckets), point| {
+                (
+                    series + 1,
+                    buckets + point.positive_bucket().counts().count(),
+                )
+            })
+        }
     }
 }
 
