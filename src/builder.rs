@@ -12,10 +12,10 @@ use crate::{
         events::PerformanceEvent,
         settings::{Settings, check_pace, check_rules},
     },
+    counter::Observer,
     edge::otel::reader::ViewReader,
     error::BuildError,
     event_type::EventFilter,
-    tick::Observer,
 };
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -15,7 +15,7 @@ use crate::{
         window::Window,
         work::ComponentWork,
     },
-    tick::MonitorHealth,
+    health::MonitorHealth,
 };
 use std::{sync::Arc, time::Duration};
 

@@ -43,6 +43,7 @@ mod builder;
 mod clock;
 mod config;
 mod core;
+mod counter;
 mod edge;
 mod error;
 mod event_type;
@@ -50,6 +51,7 @@ mod exporting;
 mod exports;
 mod global;
 mod handle;
+mod health;
 #[cfg(feature = "server")]
 mod http;
 mod lifecycle;
@@ -111,11 +113,11 @@ pub use error::PushError;
 pub use error::{AlertRuleError, BuildError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use global::{global, timer, track_component, track_operation};
+pub use health::MonitorHealth;
 pub use monitor::PerformanceMonitor;
 #[doc(hidden)]
 pub use rehearsal::{RehearsedCollection, RehearsedPoint};
 pub use summary::PerformanceSummary;
-pub use tick::MonitorHealth;
 
 /// The README's code is compiled too.
 #[cfg(doctest)]

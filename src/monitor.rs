@@ -11,6 +11,7 @@ use crate::{
         recorder::Recorder,
         settings::Settings,
     },
+    counter::Counter,
     edge::{
         layer::{self, Traces},
         otel::{
@@ -22,7 +23,7 @@ use crate::{
     error::{BuildError, ShutdownError},
     names,
     providers::{MeterProviders, build_tracer_provider, resource},
-    tick::{Counter, Shared},
+    tick::Shared,
 };
 #[cfg(feature = "server")]
 use crate::{edge::http_layer::HttpLayer, http};

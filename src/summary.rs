@@ -5,7 +5,8 @@ use crate::{
         views::{self, KeyIndicators, ViewError},
         window::Window,
     },
-    tick::{MonitorHealth, Shared},
+    health::MonitorHealth,
+    tick::Shared,
 };
 use schemars::JsonSchema;
 use serde::Serialize;

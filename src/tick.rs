@@ -12,37 +12,31 @@ use crate::{
         },
         configuration::Configuration,
         cost::{Account, Accountant, MonitorCost, Work},
-        deliveries::{Deliveries, PushHealth},
-        events::{NewestEvents, PerformanceEvent, RecentEvents},
+        deliveries::Deliveries,
         export::extent::Told,
         labels::LabelTable,
-        measurement::{Kind, Measurement},
         process::{ProcessCell, ProcessSample},
         queue::Closed,
-        recorder::{DropReason, LabelTables, Recorder, Tally},
+        recorder::{DropReason, Recorder, Tally},
         series::{Collection, SeriesKey, Value},
         settings::{Settings, SettingsCell},
         snapshot::{Configured, Snapshot},
         window::{WindowConfig, Windows},
     },
+    counter::{Counter, lock},
     edge::{
-        alert_changes::AlertBroadcast,
-        layer::Subscribers,
-        otel::{instruments::Instruments, reader::ViewReader},
-        own_log,
+        alert_changes::AlertBroadcast, layer::Subscribers, otel::reader::ViewReader, own_log,
         process::Process,
     },
     error::OutOfRange,
+    health::MonitorHealth,
 };
 use std::{
-    cell::Cell,
-    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::Thread,
     time::Duration,
 };
 
@@ -50,139 +44,8 @@ use std::{
 const FRESH: Duration = Duration::from_secs(1);
 /// How long an answer waits for it.
 const WAIT: Duration = Duration::from_millis(50);
-/// Measurements that are counted without letting go of the instruments.
-const BATCH: usize = 64;
 /// Recent events in one snapshot.
 const RECENT: usize = 100;
-
-/// A host's closure that is shown every event.
-pub(crate) type Observer = Box<dyn Fn(&PerformanceEvent) + Send + Sync>;
-
-thread_local! {
-    /// The observer runs on this thread.
-    static SHOWING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Counts what leaves the queue: into the instruments, the recent events and the observer.
-pub(crate) struct Counter {
-    state: Mutex<CounterState>,
-    labels: Arc<LabelTables>,
-    counted: AtomicU64,
-    observer: Option<Observer>,
-    thread: OnceLock<Thread>,
-}
-
-struct CounterState {
-    instruments: Instruments,
-    recent: RecentEvents,
-}
-
-impl Counter {
-    pub(crate) fn new(
-        instruments: Instruments,
-        recent: RecentEvents,
-        labels: Arc<LabelTables>,
-        observer: Option<Observer>,
-    ) -> Self {
-        Self {
-            state: Mutex::new(CounterState {
-                instruments,
-                recent,
-            }),
-            labels,
-            counted: AtomicU64::new(0),
-            observer,
-            thread: OnceLock::new(),
-        }
-    }
-
-    /// The newest `count` events, newest last.
-    pub(crate) fn newest(&self, count: usize) -> NewestEvents {
-        let newest = lock(&self.state).recent.newest(count);
-        NewestEvents::new(newest, Arc::clone(&self.labels))
-    }
-
-    /// Bytes on the heap: of the series that are recorded into, and of the recent events.
-    fn heap_bytes(&self) -> (usize, usize) {
-        let state = lock(&self.state);
-        (state.instruments.heap_bytes(), state.recent.heap_bytes())
-    }
-
-    /// Keeps the recent events that the settings say, from the next that is counted on.
-    fn apply_filter(&self, settings: &SettingsCell) {
-        let mut state = lock(&self.state);
-        // Read under the lock: of two that change it at once, the later one's stays.
-        state.recent.set_filter(settings.get().event_filter);
-    }
-
-    /// Shows `events` to the observer, with nothing locked: it may ask the monitor in turn.
-    fn show(&self, events: &mut Vec<PerformanceEvent>) {
-        let Some(observer) = &self.observer else {
-            return;
-        };
-        // What the observer itself records while the queue is full is counted at once, and not
-        // shown: that might have no end.
-        if SHOWING.replace(true) {
-            events.clear();
-            return;
-        }
-        for event in events.drain(..) {
-            // A host's closure that panics must not take the monitor with it.
-            catch_unwind(AssertUnwindSafe(|| observer(&event))).ok();
-        }
-        SHOWING.set(false);
-    }
-
-    /// Whether this is the tick's own thread, which cannot wait for itself.
-    fn is_tick(&self) -> bool {
-        let this = std::thread::current().id();
-        self.thread.get().is_some_and(|tick| tick.id() == this)
-    }
-}
-
-impl Tally for Counter {
-    fn count(&self, batch: &mut Vec<Measurement>) {
-        let mut measurements = batch.drain(..);
-        let mut events = Vec::new();
-        loop {
-            let mut state = lock(&self.state);
-            let mut counted = 0;
-            for measurement in measurements.by_ref().take(BATCH) {
-                state.instruments.record(&measurement);
-                counted += 1;
-                // What a timer observed is no event.
-                if measurement.kind == Kind::Timer {
-                    continue;
-                }
-                if self.observer.is_some() {
-                    let number = state.recent.number() + 1;
-                    events.push(PerformanceEvent::from_measurement(
-                        number,
-                        &measurement,
-                        &self.labels,
-                    ));
-                }
-                state.recent.push(measurement);
-            }
-            drop(state);
-            self.counted.fetch_add(counted, Ordering::Relaxed);
-            self.show(&mut events);
-            if counted < BATCH as u64 {
-                return;
-            }
-        }
-    }
-
-    fn counted(&self) -> u64 {
-        self.counted.load(Ordering::Relaxed)
-    }
-
-    fn ask(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-}
 
 /// A past to be booked before the next collection.
 type Rehearsed = Box<dyn Iterator<Item = Past> + Send>;
@@ -410,7 +273,7 @@ impl Shared {
 
     /// Runs until [`stop`](Self::stop): the body of the tick's thread.
     pub(crate) fn run(&self) {
-        self.counter.thread.set(std::thread::current()).ok();
+        self.counter.set_tick(std::thread::current());
         own_log::thread("aimux-tick", "started");
         let mut windows = Windows::new(WindowConfig {
             retention: self.settings.get().retention,
@@ -520,7 +383,7 @@ impl Shared {
         for (collection, points) in past.into_iter().flatten() {
             windows.append_with(collection, points);
         }
-        lock(&self.counter.state).instruments.flush();
+        self.counter.flush();
         // A reader that cannot collect was shut down with its meter provider: the views then
         // stay as they are.
         let Some(mut collection) = self.reader.read(since, until) else {
@@ -643,35 +506,6 @@ impl Shared {
     }
 }
 
-/// What became of everything that was offered to a monitor.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, schemars::JsonSchema)]
-#[non_exhaustive]
-pub struct MonitorHealth {
-    /// Operations, attempts, component work, signals and what timers observed, as it was handed to
-    /// the monitor.
-    pub offered: u64,
-    /// Those that are counted in the instruments. What still waits in the queue is not yet.
-    pub counted: u64,
-    /// Those that never will be, by reason. Once nothing waits, `offered` is `counted` plus these.
-    pub dropped: BTreeMap<&'static str, u64>,
-    /// Label values that were counted under `_OTHER`, by kind of label.
-    pub labels_refused: BTreeMap<&'static str, u64>,
-    /// Series that there are, also idle ones.
-    pub series: usize,
-    /// Points of series that share one series for want of room.
-    pub series_folded: u64,
-    /// Memory that the windows and the totals take, in bytes, as of the last collection.
-    pub window_bytes: u64,
-    /// Memory that answers over HTTP take which are kept for others who ask the same, in bytes: 1
-    /// MiB at the most.
-    pub answer_bytes: u64,
-    /// What the monitor itself takes, as of the last collection.
-    pub cost: MonitorCost,
-    /// What became of what was pushed, by destination: `webhook`, `alertmanager`, `pushgateway`,
-    /// `elasticsearch`; `webhook-2` for the second.
-    pub pushes: BTreeMap<String, PushHealth>,
-}
-
 fn configured(config: &Config) -> Arc<Configured> {
     let shared = |texts: &[String]| texts.iter().map(|text| Arc::from(text.as_str())).collect();
     let providers = config.providers.iter();
@@ -682,8 +516,4 @@ fn configured(config: &Config) -> Arc<Configured> {
         endpoints: shared(&config.endpoints),
         preferred_scopes: shared(&config.preferred_scopes),
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,7 +15,7 @@ const ROOMS: [&[&str]; 5] = [
     &["clock", "config", "error", "event_type", "names"],
     &["core/"],
     &["edge/"],
-    &["exports", "summary", "tick", "http/"],
+    &["counter", "exports", "health", "summary", "tick", "http/"],
     &[
         "alerting",
         "analysis",

@@ -160,3 +160,26 @@ fn it_is_told_as_metrics_too() {
         cost.cpu_seconds.is_some()
     );
 }
+
+#[test]
+fn windows_take_what_they_are_given() {
+    let given = |builder: MonitorBuilder| {
+        let monitor = builder.build().unwrap();
+        monitor.configuration().limits.window_memory_bytes
+    };
+    assert_eq!(given(PerformanceMonitor::builder()), 1_310_720);
+    let comprehensive = PerformanceMonitor::builder().comprehensive();
+    assert_eq!(given(comprehensive), 4 << 20);
+    let own = PerformanceMonitor::builder().comprehensive();
+    assert_eq!(given(own.window_memory(1 << 20)), 1 << 20, "the later wins");
+    for bytes in [0, (64 << 10) - 1, (1 << 30) + 1] {
+        let error = builder().window_memory(bytes).build().unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("window_memory"), "{text}");
+        assert!(text.contains(&bytes.to_string()), "{text}");
+        assert!(text.contains("65536 to 1073741824"), "{text}");
+    }
+    for bytes in [64 << 10, 1 << 30] {
+        assert_eq!(given(builder().window_memory(bytes)), bytes);
+    }
+}

@@ -57,31 +57,21 @@ impl Past {
         let mut series = Vec::new();
         let calls = RATE as f64 / load.pairs.len() as f64;
         for pair in &load.pairs {
-            let mut add = |metric, labels, scale, per_second, law: Law| {
-                let law = Ok(shares.of(law, scale));
-                series.push(Series {
-                    metric,
-                    labels,
-                    scale,
-                    per_second,
-                    law,
-                });
-            };
             for (failure, calls) in outcomes(calls) {
                 let mut labels = who(pair);
                 labels.extend(failure.map(|f| ("error.type", f.error.to_owned())));
                 let metric = "gen_ai.client.operation.duration";
-                add(metric, labels, FINE, calls, pair.duration(failure));
+                series.push(shares.series(metric, labels, FINE, calls, pair.duration(failure)));
             }
             let metric = "gen_ai.client.operation.time_to_first_chunk";
-            add(metric, who(pair), FINE, calls, pair.first_chunk());
+            series.push(shares.series(metric, who(pair), FINE, calls, pair.first_chunk()));
             for (kind, law) in [
                 ("input", Law::input_tokens()),
                 ("output", Law::output_tokens()),
             ] {
                 let mut labels = who(pair);
                 labels.push(("gen_ai.token.type", kind.to_owned()));
-                add("gen_ai.client.token.usage", labels, COARSE, calls, law);
+                series.push(shares.series("gen_ai.client.token.usage", labels, COARSE, calls, law));
             }
             let mut labels = who(pair);
             labels.retain(|(key, _)| *key != "gen_ai.operation.name");
@@ -101,16 +91,6 @@ impl Past {
                     ("http.request.method", (*method).to_owned()),
                 ]
             };
-            let mut add = |metric, labels, scale, per_second, law: Law| {
-                let law = Ok(shares.of(law, scale));
-                series.push(Series {
-                    metric,
-                    labels,
-                    scale,
-                    per_second,
-                    law,
-                });
-            };
             for (failure, requests) in outcomes(requests) {
                 let status = failure.map_or(200, |f| f.status);
                 let mut labels = labels();
@@ -118,13 +98,19 @@ impl Past {
                 labels.extend((status >= 500).then(|| ("error.type", status.to_string())));
                 // An endpoint is served by all pairs: this one is as good as any.
                 let law = load.pairs[place % load.pairs.len()].duration(failure);
-                add("http.server.request.duration", labels, FINE, requests, law);
+                series.push(shares.series(
+                    "http.server.request.duration",
+                    labels,
+                    FINE,
+                    requests,
+                    law,
+                ));
             }
             for (metric, law) in [
                 ("http.server.request.body.size", Law::request_bytes()),
                 ("http.server.response.body.size", Law::response_bytes()),
             ] {
-                add(metric, labels(), COARSE, requests, law);
+                series.push(shares.series(metric, labels(), COARSE, requests, law));
             }
         }
         Self { series }
@@ -205,6 +191,24 @@ impl Series {
 }
 
 impl Shares {
+    /// A histogram of what comes by `law`.
+    fn series(
+        &mut self,
+        metric: &'static str,
+        labels: Vec<(&'static str, String)>,
+        scale: i8,
+        per_second: f64,
+        law: Law,
+    ) -> Series {
+        Series {
+            metric,
+            labels,
+            scale,
+            per_second,
+            law: Ok(self.of(law, scale)),
+        }
+    }
+
     fn of(&mut self, law: Law, scale: i8) -> Buckets {
         let known = self.0.entry((format!("{law:?}"), scale));
         let shares = known.or_insert_with(|| {

@@ -21,7 +21,8 @@ const PERCENT_STEP: Duration = Duration::from_secs(1);
 #[non_exhaustive]
 pub struct MonitorCost {
     /// Memory on the heap, in bytes: the sum of `memory_by_part`. What the OpenTelemetry SDK has is
-    /// an estimate; the rest is counted, without the overhead of the allocator.
+    /// an estimate; the rest is counted, without the overhead of the allocator. The runtime, the
+    /// router and what is made once are not in it: some 600 KiB.
     pub memory_bytes: u64,
     /// The same by what it is for.
     pub memory_by_part: BTreeMap<&'static str, u64>,

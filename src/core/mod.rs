@@ -5,6 +5,7 @@ pub(crate) mod alerts;
 pub(crate) mod classic;
 pub(crate) mod configuration;
 pub(crate) mod cost;
+mod course;
 pub(crate) mod deliveries;
 pub(crate) mod error_type;
 pub(crate) mod events;

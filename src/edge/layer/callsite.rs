@@ -15,7 +15,7 @@ use std::{
 use tracing_core::{Level, Metadata};
 
 /// At most this many callsites are measured in one process.
-const MAX_CALLSITES: usize = 512;
+const MAX_CALLSITES: usize = 1_024;
 const CELLS: usize = MAX_CALLSITES * 2;
 
 /// Callsites of others that are remembered, and how many cells one of them may be in.

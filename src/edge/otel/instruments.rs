@@ -6,6 +6,7 @@
 use super::{
     distribution::{Distribution, Unit},
     keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute},
+    meters::Meters,
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
     streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
 };
@@ -18,15 +19,12 @@ use crate::{
     event_type::PerformanceEventType,
     names,
 };
-use opentelemetry::{
-    KeyValue,
-    metrics::{Counter, Histogram, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Meter};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hash},
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -36,15 +34,6 @@ use std::{
 const MAX_SERIES: usize = 1_500;
 /// With so many more of these, the rest shares one, or one for what failed.
 const MAX_SHARED: usize = 250;
-
-/// Descriptions that the series which have no value yet are shown with, too.
-pub(super) const ATTEMPT_DURATION: &str = "Duration of one call to one provider and model";
-/// See [`ATTEMPT_DURATION`].
-pub(super) const TOKEN_USAGE: &str = "Tokens used by one call";
-/// See [`ATTEMPT_DURATION`].
-pub(super) const REQUEST_DURATION: &str = "Duration of what the gateway's client asked for";
-/// What an attempt does, unless it says something else.
-pub(super) const USUAL_OPERATION: &str = "chat";
 
 /// There are fewer series than the SDK has room for. Of tokens there are two for each attempt.
 const _: () = {
@@ -68,26 +57,6 @@ pub(crate) struct Instruments {
     experiments: SeriesMap<ExperimentKey, Distribution<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
-}
-
-/// An instrument that is made when it is first used: the SDK reserves memory for each.
-type Late<I> = LazyLock<I, Box<dyn FnOnce() -> I + Send>>;
-
-#[derive(Debug)]
-struct Meters {
-    attempt_duration: Late<Histogram<f64>>,
-    time_to_first_chunk: Late<Histogram<f64>>,
-    token_usage: Late<Histogram<u64>>,
-    request_duration: Late<Histogram<f64>>,
-    request_size: Late<Histogram<u64>>,
-    response_size: Late<Histogram<u64>>,
-    component_duration: Late<Histogram<f64>>,
-    timer_duration: Late<Histogram<f64>>,
-    experiment_duration: Late<Histogram<f64>>,
-    cache_results: Late<Counter<u64>>,
-    rate_limit_hits: Late<Counter<u64>>,
-    timeouts: Late<Counter<u64>>,
-    failovers: Late<Counter<u64>>,
 }
 
 #[derive(Debug)]
@@ -413,92 +382,6 @@ fn admit<K: Fold + Eq + Hash, V>(map: &SeriesMap<K, V>, key: K, figures: &Series
     } else {
         key.rest()
     }
-}
-
-impl Meters {
-    fn prepare(&self) {
-        LazyLock::force(&self.attempt_duration);
-        LazyLock::force(&self.time_to_first_chunk);
-        LazyLock::force(&self.token_usage);
-        LazyLock::force(&self.request_duration);
-        LazyLock::force(&self.request_size);
-        LazyLock::force(&self.response_size);
-        LazyLock::force(&self.component_duration);
-        LazyLock::force(&self.timer_duration);
-        LazyLock::force(&self.experiment_duration);
-        LazyLock::force(&self.cache_results);
-        LazyLock::force(&self.rate_limit_hits);
-        LazyLock::force(&self.timeouts);
-        LazyLock::force(&self.failovers);
-    }
-
-    fn new(meter: &Meter, histograms: &Meter) -> Self {
-        let seconds = |name: &'static str, description: &'static str| {
-            let meter = histograms.clone();
-            late(move || {
-                let histogram = meter.f64_histogram(name).with_unit("s");
-                histogram.with_description(description).build()
-            })
-        };
-        let amounts = |name: &'static str, unit: &'static str, description: &'static str| {
-            let meter = histograms.clone();
-            late(move || {
-                let histogram = meter.u64_histogram(name).with_unit(unit);
-                histogram.with_description(description).build()
-            })
-        };
-        let counter = |name: &'static str, unit: &'static str, description: &'static str| {
-            let meter = meter.clone();
-            late(move || {
-                let counter = meter.u64_counter(name).with_unit(unit);
-                counter.with_description(description).build()
-            })
-        };
-        Self {
-            attempt_duration: seconds(names::GEN_AI_OPERATION_DURATION, ATTEMPT_DURATION),
-            time_to_first_chunk: seconds(
-                names::GEN_AI_TIME_TO_FIRST_CHUNK,
-                "Time from the start of a call to its first chunk",
-            ),
-            token_usage: amounts(names::GEN_AI_TOKEN_USAGE, "{token}", TOKEN_USAGE),
-            request_duration: seconds(names::HTTP_SERVER_REQUEST_DURATION, REQUEST_DURATION),
-            request_size: amounts(
-                names::HTTP_SERVER_REQUEST_BODY_SIZE,
-                "By",
-                "Size of request bodies",
-            ),
-            response_size: amounts(
-                names::HTTP_SERVER_RESPONSE_BODY_SIZE,
-                "By",
-                "Size of response bodies",
-            ),
-            component_duration: seconds(
-                names::COMPONENT_DURATION,
-                "Duration of work inside the gateway",
-            ),
-            timer_duration: seconds(names::TIMER_DURATION, "Durations observed by named timers"),
-            experiment_duration: seconds(
-                names::EXPERIMENT_DURATION,
-                "Duration of one try of a variant of an experiment",
-            ),
-            cache_results: counter(
-                names::CACHE_RESULTS,
-                "{result}",
-                "Look-ups in the response cache",
-            ),
-            rate_limit_hits: counter(names::RATE_LIMIT_HITS, "{hit}", "Rate limits reached"),
-            timeouts: counter(names::TIMEOUTS, "{timeout}", "Timeouts told of by events"),
-            failovers: counter(
-                names::FAILOVERS,
-                "{failover}",
-                "Calls that were given to another provider",
-            ),
-        }
-    }
-}
-
-fn late<I>(build: impl FnOnce() -> I + Send + 'static) -> Late<I> {
-    LazyLock::new(Box::new(build))
 }
 
 #[cfg(test)]

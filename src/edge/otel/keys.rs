@@ -1,6 +1,5 @@
 //! What tells one series of ours from another, and the attributes it has.
 
-use super::instruments::USUAL_OPERATION;
 use crate::{
     core::{
         labels::{Label, LabelTable},
@@ -11,6 +10,9 @@ use crate::{
 };
 use opentelemetry::KeyValue;
 use std::hash::{Hash, Hasher};
+
+/// What an attempt does, unless it says something else.
+pub(super) const USUAL_OPERATION: &str = "chat";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AttemptKey {

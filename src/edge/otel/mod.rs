@@ -8,6 +8,7 @@ pub(crate) mod exposition;
 pub(crate) mod exposition_parts;
 pub(crate) mod instruments;
 mod keys;
+mod meters;
 #[cfg(not(feature = "otlp"))]
 pub(crate) mod no_export;
 pub(crate) mod observed;

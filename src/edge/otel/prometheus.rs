@@ -1,7 +1,7 @@
 //! Prometheus: classic buckets for the exponential histograms, which `opentelemetry-prometheus`
 //! leaves out, in the same registry.
 
-use super::instruments;
+use super::{keys, meters};
 use crate::{
     core::{
         histogram::ExponentialHistogram,
@@ -108,7 +108,7 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
         let usual = (metric != names::HTTP_SERVER_REQUEST_DURATION).then(|| {
             (
                 Arc::from(names::GEN_AI_OPERATION_NAME),
-                Arc::from(instruments::USUAL_OPERATION),
+                Arc::from(keys::USUAL_OPERATION),
             )
         });
         let labels = labels
@@ -136,7 +136,7 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
             let mut who = vec![(names::GEN_AI_PROVIDER_NAME, provider)];
             who.extend(model.map(|model| (names::GEN_AI_REQUEST_MODEL, model)));
             if !recorded.attempts.contains(&(&**provider, name)) {
-                let description = instruments::ATTEMPT_DURATION;
+                let description = meters::ATTEMPT_DURATION;
                 add(
                     names::GEN_AI_OPERATION_DURATION,
                     "s",
@@ -149,7 +149,7 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
                     .tokens
                     .contains(&(&**provider, name, &**token_type))
                 {
-                    let description = instruments::TOKEN_USAGE;
+                    let description = meters::TOKEN_USAGE;
                     let mut labels = who.clone();
                     labels.push((names::GEN_AI_TOKEN_TYPE, token_type));
                     add(names::GEN_AI_TOKEN_USAGE, "{token}", description, labels);
@@ -159,7 +159,7 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
     }
     for endpoint in &snapshot.configured.endpoints {
         if !recorded.endpoints.contains(&**endpoint) {
-            let description = instruments::REQUEST_DURATION;
+            let description = meters::REQUEST_DURATION;
             let route = vec![(names::HTTP_ROUTE, endpoint)];
             add(names::HTTP_SERVER_REQUEST_DURATION, "s", description, route);
         }
