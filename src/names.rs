@@ -39,6 +39,29 @@ pub(crate) const TIMEOUTS: &str = "aimux.timeouts";
 /// Failovers, split by [`FAILOVER_FROM`], [`FAILOVER_TO`] and [`FAILOVER_REASON`].
 pub(crate) const FAILOVERS: &str = "aimux.failovers";
 
+/// Operations by how many attempts each took, [`OPERATION_ATTEMPTS`], and what came of them,
+/// [`OPERATION_OUTCOME`].
+pub(crate) const OPERATIONS: &str = "aimux.operations";
+/// What the gateway itself took of an operation: its duration without its attempts and waits, in
+/// seconds.
+pub(crate) const OPERATION_OVERHEAD: &str = "aimux.operation.overhead";
+/// Tokens that are part of those of [`GEN_AI_TOKEN_USAGE`], split by [`TOKEN_DETAIL`].
+pub(crate) const TOKEN_DETAILS: &str = "aimux.token.details";
+/// Attempts that used tokens, came without a cost, and whose model has no price.
+pub(crate) const UNPRICED: &str = "aimux.cost.unpriced";
+/// What answers of the response cache would have cost, in USD.
+pub(crate) const CACHE_SAVED_COST: &str = "aimux.cache.saved.cost";
+/// How long answers of the response cache would have taken, in seconds.
+pub(crate) const CACHE_SAVED_TIME: &str = "aimux.cache.saved.time";
+/// What a provider last said is left of a quota, split by [`RATE_LIMIT_RESOURCE`].
+pub(crate) const RATE_LIMIT_REMAINING: &str = "aimux.rate_limit.remaining";
+/// What a provider last said the quota is, split by [`RATE_LIMIT_RESOURCE`].
+pub(crate) const RATE_LIMIT_LIMIT: &str = "aimux.rate_limit.limit";
+/// The health of a provider and model, split by [`HEALTH_STATE`]: 1 for the state that it is in.
+pub(crate) const PROVIDER_HEALTH: &str = "aimux.provider.health";
+/// Changes of that, by [`HEALTH_STATE`] that it came to.
+pub(crate) const PROVIDER_HEALTH_CHANGES: &str = "aimux.provider.health.changes";
+
 // Metrics of the process and the system conventions.
 /// CPU time of the process, in seconds, split by [`CPU_MODE`].
 pub(crate) const PROCESS_CPU_TIME: &str = "process.cpu.time";
@@ -146,10 +169,26 @@ pub(crate) const FAILOVER_FROM: &str = "aimux.failover.from";
 pub(crate) const FAILOVER_TO: &str = "aimux.failover.to";
 /// Why.
 pub(crate) const FAILOVER_REASON: &str = "aimux.failover.reason";
+/// How many attempts an operation took: `0` to `9`, or `10+`.
+pub(crate) const OPERATION_ATTEMPTS: &str = "aimux.operation.attempts";
+/// `answered`, `failed`, or `exhausted` where every attempt failed by a fault that is not the
+/// caller's.
+pub(crate) const OPERATION_OUTCOME: &str = "aimux.operation.outcome";
+/// `cache_read`, `cache_write` or `reasoning`.
+pub(crate) const TOKEN_DETAIL: &str = "aimux.token.detail";
+/// `requests`, `tokens`, `input_tokens` or `output_tokens`.
+pub(crate) const RATE_LIMIT_RESOURCE: &str = "aimux.rate_limit.resource";
+/// Whose limit it was: `provider` or `gateway`.
+pub(crate) const RATE_LIMIT_BY: &str = "aimux.rate_limit.by";
+/// `healthy`, `degraded`, `unhealthy` or `unknown`.
+pub(crate) const HEALTH_STATE: &str = "aimux.health.state";
 /// `loopback`, or `external` for all other interfaces.
 pub(crate) const NETWORK_CLASS: &str = "aimux.network.class";
 /// Who tells how much heap is used: `jemalloc` or `kernel_anonymous`.
 pub(crate) const HEAP_SOURCE: &str = "aimux.heap.source";
+
+/// The target of the span that stands for a call to a provider which a guard measures.
+pub(crate) const CALL_TARGET: &str = "aimux_otel::call";
 
 /// The target of what the monitor says of itself.
 pub(crate) const LOG_TARGET: &str = "aimux_otel";
@@ -229,7 +268,7 @@ pub(crate) const GEN_AI_TIME_PER_OUTPUT_CHUNK: &str =
     "gen_ai.client.operation.time_per_output_chunk";
 
 /// The names whose histograms are made exponential, whoever records them.
-pub(crate) const EXPONENTIAL: [&str; 10] = [
+pub(crate) const EXPONENTIAL: [&str; 11] = [
     GEN_AI_OPERATION_DURATION,
     GEN_AI_TIME_TO_FIRST_CHUNK,
     GEN_AI_TIME_PER_OUTPUT_CHUNK,
@@ -240,6 +279,7 @@ pub(crate) const EXPONENTIAL: [&str; 10] = [
     COMPONENT_DURATION,
     TIMER_DURATION,
     EXPERIMENT_DURATION,
+    OPERATION_OVERHEAD,
 ];
 
 /// The values of `gen_ai.operation.name` that the conventions list.

@@ -46,6 +46,8 @@ impl Keep {
             | names::HTTP_SERVER_RESPONSE_BODY_SIZE => Some(Self::Summary),
             names::GEN_AI_OPERATION_DURATION
             | names::GEN_AI_TIME_TO_FIRST_CHUNK
+            | names::GEN_AI_TIME_PER_OUTPUT_CHUNK
+            | names::OPERATION_OVERHEAD
             | names::HTTP_SERVER_REQUEST_DURATION
             | names::COMPONENT_DURATION
             | names::TIMER_DURATION
@@ -54,7 +56,14 @@ impl Keep {
             | names::CACHE_RESULTS
             | names::RATE_LIMIT_HITS
             | names::TIMEOUTS
-            | names::FAILOVERS => Some(Self::Whole),
+            | names::FAILOVERS
+            | names::OPERATIONS
+            | names::TOKEN_DETAILS
+            | names::UNPRICED
+            | names::CACHE_SAVED_COST
+            | names::CACHE_SAVED_TIME
+            | names::RATE_LIMIT_REMAINING
+            | names::RATE_LIMIT_LIMIT => Some(Self::Whole),
             metric if names::PROCESS.contains(&metric) => Some(Self::Whole),
             _ => None,
         }
@@ -67,7 +76,7 @@ impl Aggregate {
         match value {
             Value::Exponential(histogram) => Self::Exponential(histogram),
             Value::Classic(histogram) => Self::Classic(histogram),
-            Value::Sum(usd) if metric == names::COST => Self::Money(nano_usd(usd)),
+            Value::Sum(usd) if matches!(metric, names::COST | names::CACHE_SAVED_COST) => Self::Money(nano_usd(usd)),
             Value::Sum(sum) => Self::Sum(if sum.is_finite() { sum } else { 0.0 }),
             Value::Gauge(value) => Self::Level(Level::of(value)),
         }

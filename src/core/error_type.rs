@@ -7,7 +7,8 @@ use crate::names::OTHER;
 pub(crate) enum ErrorDomain {
     /// Who asked: a malformed or forbidden request, or one that was cancelled.
     Caller,
-    /// A rule that refused the request for what it was: content filter, quota, payment.
+    /// A rule that refused the request for what it was or for who asked: a rate limit or budget of
+    /// the gateway's own, a content filter, a quota, a payment that is due.
     Policy,
     /// The provider, or the way to it.
     Provider,
@@ -18,6 +19,26 @@ pub(crate) enum ErrorDomain {
 }
 
 impl ErrorDomain {
+    /// All, as they are shown.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Caller,
+        Self::Policy,
+        Self::Provider,
+        Self::Gateway,
+        Self::Other,
+    ];
+
+    /// In a word.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Policy => "policy",
+            Self::Provider => "provider",
+            Self::Gateway => "gateway",
+            Self::Other => OTHER,
+        }
+    }
+
     /// Whether an error of this kind is left out of a provider's own success rate.
     pub(crate) fn is_callers(self) -> bool {
         matches!(self, Self::Caller | Self::Policy)
@@ -31,7 +52,7 @@ const RATE_LIMITED: &str = "rate_limited";
 const TIMEOUT: &str = "timeout";
 
 /// Every value that is not a status code.
-const NAMED: [(&str, ErrorDomain); 17] = [
+const NAMED: [(&str, ErrorDomain); 19] = [
     (TIMEOUT, ErrorDomain::Provider),
     (RATE_LIMITED, ErrorDomain::Provider),
     (CANCELLED, ErrorDomain::Caller),
@@ -46,6 +67,8 @@ const NAMED: [(&str, ErrorDomain); 17] = [
     ("content_filtered", ErrorDomain::Policy),
     ("overloaded", ErrorDomain::Provider),
     ("quota_exceeded", ErrorDomain::Policy),
+    ("gateway_rate_limited", ErrorDomain::Policy),
+    ("budget_exceeded", ErrorDomain::Policy),
     (INTERNAL, ErrorDomain::Gateway),
     ("dns", ErrorDomain::Provider),
     ("tls", ErrorDomain::Provider),
@@ -85,7 +108,7 @@ pub(crate) fn of_status(status: u16) -> Option<&'static str> {
 /// 599 as text, and `timeout`, `rate_limited`, `cancelled`, `connection_refused`,
 /// `connection_reset`, `stream_broken`, `invalid_request`, `authentication`, `permission_denied`,
 /// `not_found`, `context_length_exceeded`, `content_filtered`, `overloaded`, `quota_exceeded`,
-/// `internal`, `dns`, `tls`.
+/// `gateway_rate_limited`, `budget_exceeded`, `internal`, `dns`, `tls`.
 pub(crate) fn canonical(text: &str) -> &'static str {
     if let Some(code) = status_of(text).and_then(of_status) {
         return code;

@@ -162,8 +162,33 @@ pub(crate) struct Measurement {
     pub(crate) response_size: Count,
     /// In nanoseconds.
     pub(crate) time_to_first_chunk: Amount,
+    /// Of a streamed answer, how many chunks of output there were; 0 if none were counted.
+    pub(crate) chunks: u32,
+    /// Of [`Kind::Operation`].
+    pub(crate) chain: Chain,
     /// What only a hand-made event carries.
     pub(crate) custom: Option<Box<Custom>>,
+}
+
+/// The attempts of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// How many there were.
+    pub(crate) attempts: u8,
+    /// Each failed, by a fault that is not the caller's.
+    pub(crate) exhausted: bool,
+    /// What the operation took without its attempts and waits, in nanoseconds, up to some 18
+    /// minutes.
+    pub(crate) overhead: Count,
+}
+
+impl Chain {
+    /// No attempt, as far as is known.
+    pub(crate) const NONE: Self = Self {
+        attempts: 0,
+        exhausted: false,
+        overhead: Count::NONE,
+    };
 }
 
 /// The parts of an event that do not come from a closed set or an admitted label.
@@ -200,6 +225,8 @@ impl Measurement {
             request_size: Count::NONE,
             response_size: Count::NONE,
             time_to_first_chunk: Amount::NONE,
+            chunks: 0,
+            chain: Chain::NONE,
             custom: None,
         }
     }
