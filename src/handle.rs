@@ -1,10 +1,12 @@
 //! What a monitor can be asked, and told by hand.
 
+#[cfg(feature = "reqwest-middleware")]
+use crate::edge::call::CallMiddleware;
 use crate::{
     PerformanceMonitor,
     core::{
         events::PerformanceEvent,
-        guards::{Attempt, Operation},
+        guards::Operation,
         record::EventId,
         recorder::Recorder,
         timer::Timer,
@@ -15,9 +17,19 @@ use crate::{
         window::Window,
         work::ComponentWork,
     },
+    edge::call::ProviderCall,
     health::MonitorHealth,
 };
 use std::{sync::Arc, time::Duration};
+
+#[cfg(feature = "reqwest-middleware")]
+impl CallMiddleware {
+    /// A middleware that measures for `monitor`.
+    #[must_use]
+    pub fn new(monitor: &PerformanceMonitor) -> Self {
+        Self::of(Arc::clone(monitor.recorder()))
+    }
+}
 
 impl PerformanceMonitor {
     /// What each provider did over `window`.
@@ -278,9 +290,10 @@ impl PerformanceMonitor {
         Timer::new(Arc::clone(self.recorder()), name)
     }
 
-    /// Begins to measure one call to a provider.
-    pub fn attempt(&self, provider: &str, model: &str) -> Attempt {
-        Attempt::begin(self.recorder(), provider, model)
+    /// Begins to measure one call to a provider, which belongs to no operation: for one that does,
+    /// [`Operation::provider_call`] and [`OperationHandle::provider_call`](crate::OperationHandle::provider_call).
+    pub fn provider_call(&self, provider: &str, model: &str) -> ProviderCall {
+        ProviderCall::begin(self.recorder(), provider, model, None)
     }
 
     /// Begins to measure what the gateway's client asked for.

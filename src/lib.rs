@@ -27,7 +27,8 @@
 //!   [`layer`](PerformanceMonitor::layer) measures spans, the getters tell.
 //! - [`ProvidersView`], [`EndpointsView`], [`ComponentsView`], [`RealTimeView`] and
 //!   [`PerformanceReport`] are the answers, as values and as JSON alike.
-//! - [`Attempt`] and [`Operation`] are guards for code without spans: they see a cancelled future.
+//! - [`ProviderCall`] and [`Operation`] are guards for code without spans: they see a cancelled
+//!   future, and a provider's streamed answer to its end.
 //! - [`track_component!`], [`track_operation!`] and [`timer!`] measure the rest of the gateway, with
 //!   a handle or without.
 //! - [`HttpLayer`] measures the endpoints of an axum app, and [`SpanBody`] keeps a span open to the
@@ -83,10 +84,12 @@ pub use core::{
     deliveries::PushHealth,
     events::PerformanceEvent,
     export::{Export, ExportError, ExportFormat},
-    guards::{Attempt, Operation},
+    guards::Operation,
     memory::{HeapSource, MemoryLimitSource, MemoryMetrics},
+    operation_handle::OperationHandle,
     record::EventId,
     timer::{RunningTimer, Timer},
+    token_usage::TokenUsage,
     trend::PressureTrend,
     views::{
         Availability, CacheCounts, ComponentPerformance, ComponentsView, CostSummary, Coverage,
@@ -94,15 +97,21 @@ pub use core::{
         ErrorRate, ExperimentPerformance, ExperimentsView, Failover, FirstTokenStats,
         HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView, IoMetrics,
         KeyIndicators, MemoryTrends, MemoryView, MethodPerformance, ModelPerformance,
-        NetworkMetrics, ParameterAverages, PerformanceReport, PerformanceStats, ProcessMetrics,
-        ProcessResources, ProviderHealth, ProviderPerformance, ProvidersSummary, ProvidersView,
-        RealTimeView, ResponseTime, ResponseTimes, ShareComparison, Significance, SignificanceTest,
-        Throughput, VariantComparison, VariantPerformance, ViewError,
+        NetworkMetrics, OutputChunkStats, ParameterAverages, PerformanceReport, PerformanceStats,
+        ProcessMetrics, ProcessResources, ProviderHealth, ProviderPerformance, ProvidersSummary,
+        ProvidersView, RateLimit, RealTimeView, ResponseTime, ResponseTimes, ShareComparison,
+        Significance, SignificanceTest, Throughput, VariantComparison, VariantPerformance,
+        ViewError,
     },
     window::Window,
     work::ComponentWork,
 };
 pub use edge::alert_changes::AlertChanges;
+pub use edge::call::ProviderCall;
+#[cfg(feature = "server")]
+pub use edge::call::{CallBody, CallStream, StallBody, StallStream, Stalled};
+#[cfg(feature = "reqwest-middleware")]
+pub use edge::call::{CallMiddleware, CallTarget};
 #[cfg(feature = "server")]
 pub use edge::http_layer::{HttpFuture, HttpLayer, HttpService, MeasuredBody, SpanBody};
 pub use edge::otel::{reader::ViewReader, streams::streams};

@@ -149,7 +149,9 @@ impl PerformanceMonitor {
         };
 
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let recorder = Arc::new(Recorder::new(Clock::start(), cores, &config));
+        let mut recorder = Recorder::new(Clock::start(), cores, &config);
+        recorder.traces = tracer_provider.is_some();
+        let recorder = Arc::new(recorder);
         let instruments = Instruments::new(&meter, &metrics.histograms(), &recorder);
         if metrics.ours().is_none() {
             // What the host's own settings do, they do now, and not while something is recorded.

@@ -417,6 +417,7 @@ impl Shared {
             memory: process.sample.memory(),
             process,
             alerts: Arc::default(),
+            quotas: self.recorder.quotas.readings(&self.recorder.labels).into(),
         };
         // A custom rule calls the host, so nothing is locked.
         let evaluation = engine.evaluate(&snapshot, &self.settings.get());
@@ -443,7 +444,10 @@ impl Shared {
             ("series", series),
             ("events", events),
             ("snapshot", published),
-            ("labels", self.recorder.labels.heap_bytes()),
+            (
+                "labels",
+                self.recorder.labels.heap_bytes() + self.recorder.quotas.heap_bytes(),
+            ),
             ("queue", self.recorder.queue_bytes()),
             ("open", self.recorder.open_bytes.get()),
             ("strings", strings),

@@ -10,7 +10,8 @@
 )]
 
 use aimux_otel::{
-    MonitorBuilder, PerformanceEvent, PerformanceEventType, PerformanceMonitor, Timestamp, Window,
+    MonitorBuilder, PerformanceEvent, PerformanceEventType, PerformanceMonitor, Timestamp,
+    TokenUsage, Window,
 };
 use opentelemetry::{KeyValue, metrics::MeterProvider};
 use std::{
@@ -120,8 +121,8 @@ fn a_hosts_own_series_leave_room_for_ours() {
 fn numbers_that_would_overflow_a_sum_are_refused() {
     let monitor = builder().build().unwrap();
     for _ in 0..3 {
-        let mut attempt = monitor.attempt("openai", "m");
-        attempt.input_tokens(u64::MAX - 2).output_tokens(7);
+        let mut attempt = monitor.provider_call("openai", "m");
+        attempt.usage(TokenUsage::new(u64::MAX - 2, 7));
         attempt.cost(9e9);
         attempt.finish();
         let mut operation = monitor.operation("/v1/chat", "POST");

@@ -142,7 +142,7 @@ fn what_is_open_across_a_stop_is_recorded_when_it_ends() {
     let monitor = monitor();
     let subscriber = tracing_subscriber::registry().with(monitor.layer::<Registry>());
     tracing::subscriber::with_default(subscriber, || {
-        let attempt = monitor.attempt("openai", "mini");
+        let attempt = monitor.provider_call("openai", "mini");
         let span = tracing::info_span!("call", provider = "openai", model = "large");
         let before = monitor.record_request_start("", "/before", "POST", "", "");
         monitor.stop_monitoring();
@@ -173,7 +173,7 @@ fn threads_that_record_through_stops_and_starts_lose_nothing_uncounted() {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     call(&monitor);
-                    monitor.attempt("openai", "mini").finish();
+                    monitor.provider_call("openai", "mini").finish();
                     offered.fetch_add(2, Ordering::Relaxed);
                 }
             });

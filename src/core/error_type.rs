@@ -48,16 +48,20 @@ impl ErrorDomain {
 pub(crate) const CANCELLED: &str = "cancelled";
 pub(crate) const STREAM_BROKEN: &str = "stream_broken";
 pub(crate) const INTERNAL: &str = "internal";
+pub(crate) const CONNECTION_REFUSED: &str = "connection_refused";
+pub(crate) const CONNECTION_RESET: &str = "connection_reset";
+pub(crate) const DNS: &str = "dns";
+pub(crate) const TLS: &str = "tls";
 const RATE_LIMITED: &str = "rate_limited";
-const TIMEOUT: &str = "timeout";
+pub(crate) const TIMEOUT: &str = "timeout";
 
 /// Every value that is not a status code.
 const NAMED: [(&str, ErrorDomain); 19] = [
     (TIMEOUT, ErrorDomain::Provider),
     (RATE_LIMITED, ErrorDomain::Provider),
     (CANCELLED, ErrorDomain::Caller),
-    ("connection_refused", ErrorDomain::Provider),
-    ("connection_reset", ErrorDomain::Provider),
+    (CONNECTION_REFUSED, ErrorDomain::Provider),
+    (CONNECTION_RESET, ErrorDomain::Provider),
     (STREAM_BROKEN, ErrorDomain::Provider),
     ("invalid_request", ErrorDomain::Caller),
     ("authentication", ErrorDomain::Caller),
@@ -70,8 +74,8 @@ const NAMED: [(&str, ErrorDomain); 19] = [
     ("gateway_rate_limited", ErrorDomain::Policy),
     ("budget_exceeded", ErrorDomain::Policy),
     (INTERNAL, ErrorDomain::Gateway),
-    ("dns", ErrorDomain::Provider),
-    ("tls", ErrorDomain::Provider),
+    (DNS, ErrorDomain::Provider),
+    (TLS, ErrorDomain::Provider),
 ];
 
 const FIRST_STATUS: u16 = 400;

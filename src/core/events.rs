@@ -47,6 +47,8 @@ pub struct PerformanceEvent {
     /// `cost`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`,
     /// `reasoning_tokens`, `request_size`, `response_size`, `ttft_ms`, `request_id`, `variant`,
     /// `success` (`false` or `0` makes it a failure), and of a failover `from`, `to` and `reason`.
+    /// A streamed answer has `output_chunks`, and if its tokens are known
+    /// `output_tokens_per_second`, from the first chunk to the end: these are only shown.
     /// [`metadata_keys`](crate::MonitorBuilder::metadata_keys) declares more. A value longer than
     /// 256 bytes is cut off.
     pub metadata: BTreeMap<String, String>,
@@ -139,6 +141,14 @@ impl PerformanceEvent {
             ttft.map(|nanos| (nanos as f64 / 1e6).to_string()),
         );
 
+        if measurement.chunks > 0 {
+            note("output_chunks", Some(measurement.chunks.to_string()));
+            note(
+                "output_tokens_per_second",
+                tokens_per_second(measurement).map(|rate| format!("{rate:.3}")),
+            );
+        }
+
         let endpoint = || {
             let path = text(measurement.endpoint, &labels.endpoints);
             let method = measurement.method.map_or("", Method::text);
@@ -177,6 +187,13 @@ impl PerformanceEvent {
             metadata,
         }
     }
+}
+
+/// Tokens of a streamed answer, by the time from its first chunk to its end.
+fn tokens_per_second(measurement: &Measurement) -> Option<f64> {
+    let tokens = measurement.output_tokens.get()?;
+    let nanos = measurement.time_after_first_chunk()?;
+    (nanos > 0).then(|| tokens as f64 * 1e9 / nanos as f64)
 }
 
 fn unix_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

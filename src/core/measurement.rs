@@ -241,6 +241,18 @@ impl Measurement {
         is_one
     }
 
+    /// Of a streamed answer, nanoseconds for each chunk of output after the first.
+    pub(crate) fn time_per_output_chunk(&self) -> Option<u64> {
+        let rest = u64::from(self.chunks.checked_sub(1)?);
+        self.time_after_first_chunk()?.checked_div(rest)
+    }
+
+    /// Of a streamed answer, nanoseconds from its first chunk of output to its end.
+    pub(crate) fn time_after_first_chunk(&self) -> Option<u64> {
+        let first = self.time_to_first_chunk.get()?;
+        Some(self.duration.saturating_sub(first))
+    }
+
     pub(crate) fn cost(&self) -> Option<NanoUsd> {
         self.cost
             .get()

@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
+pub(crate) mod answer;
 pub(crate) mod classic;
 pub(crate) mod configuration;
 pub(crate) mod cost;
@@ -21,10 +22,12 @@ pub(crate) mod measurement;
 pub(crate) mod memory;
 pub(crate) mod money;
 pub(crate) mod open;
+pub(crate) mod operation_handle;
 pub(crate) mod packed;
 pub(crate) mod packing;
 pub(crate) mod process;
 pub(crate) mod queue;
+pub(crate) mod quotas;
 pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod rfc3339;
@@ -37,6 +40,7 @@ pub(crate) mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod timer;
+pub(crate) mod token_usage;
 pub(crate) mod totals;
 pub(crate) mod trend;
 pub(crate) mod views;

@@ -5,6 +5,7 @@ use super::{
     measurement::{Count, Kind, Measurement},
     open::{OpenBytes, OpenTable},
     queue::{Closed, Pushed, Queue},
+    quotas::QuotaLedger,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -178,6 +179,10 @@ pub(crate) struct Recorder {
     dropped: [AtomicU64; DropReason::ALL.len()],
     /// Numbers that were no amount, and fields that could not be read.
     pub(crate) unreadable_fields: AtomicU64,
+    /// What providers said is left of their quotas.
+    pub(crate) quotas: Arc<QuotaLedger>,
+    /// Traces are exported.
+    pub(crate) traces: bool,
     pub(crate) metadata_keys: Vec<String>,
     /// Nothing is recorded, and nothing counted.
     pub(crate) disabled: bool,
@@ -203,6 +208,8 @@ impl Recorder {
             refused: AtomicU64::new(0),
             dropped: Default::default(),
             unreadable_fields: AtomicU64::new(0),
+            quotas: Arc::default(),
+            traces: false,
             metadata_keys: config.metadata_keys.clone(),
             disabled: config.disabled,
         }
@@ -340,6 +347,12 @@ impl Recorder {
         self.offer(attempt_of(&measurement));
         self.offer(measurement);
         true
+    }
+
+    /// Tells the open operation `key` of an attempt below it, which began at `started` and is
+    /// complete.
+    pub(crate) fn note_attempt(&self, key: u64, _started: Timestamp, _attempt: &Measurement) {
+        self.operations.with(key, |open| open.has_attempt = true);
     }
 
     /// Bytes that the queue has on the heap.

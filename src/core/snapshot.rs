@@ -10,6 +10,7 @@ use crate::core::events::NewestEvents;
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::memory::MemoryMetrics;
 use crate::core::process::ProcessState;
+use crate::core::quotas::QuotaReading;
 use crate::core::series::{MetricInfo, SeriesKey};
 use crate::core::window::History;
 
@@ -57,6 +58,8 @@ pub(crate) struct Snapshot {
     pub(crate) process: Arc<ProcessState>,
     /// What is the case of all that is watched for.
     pub(crate) alerts: Arc<Alerts>,
+    /// What providers last said of their quotas, in no order.
+    pub(crate) quotas: Arc<[QuotaReading]>,
 }
 
 /// What an exponential series did since the start.
@@ -91,6 +94,7 @@ impl Snapshot {
             memory: MemoryMetrics::default(),
             process: Arc::default(),
             alerts: Arc::default(),
+            quotas: Arc::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod history;
 mod memory;
 mod process;
 pub(crate) mod provider;
+mod rate_limit;
 pub(crate) mod reading;
 mod report;
 mod stats;
@@ -31,8 +32,9 @@ pub use history::{HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, Histo
 pub use memory::{MemoryTrends, MemoryView};
 pub use process::{CpuMetrics, IoMetrics, NetworkMetrics, ProcessMetrics};
 pub use provider::{ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView};
+pub use rate_limit::RateLimit;
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
-pub use stats::{FirstTokenStats, PerformanceStats};
+pub use stats::{FirstTokenStats, OutputChunkStats, PerformanceStats};
 pub use summary::{
     Availability, CostSummary, ErrorRate, KeyIndicators, ProcessResources, ProviderHealth,
     ResponseTime, ResponseTimes, Throughput,

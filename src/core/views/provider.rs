@@ -10,17 +10,19 @@ use crate::core::aggregate::{Aggregate, usd};
 use crate::core::error_type;
 use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
+use crate::core::views::rate_limit::{self, RateLimit};
 use crate::core::views::reading::{Reading, SeriesReading};
 use crate::core::views::stats::{
-    Durations, ErrorBound, FirstTokenStats, PerformanceStats, StatsBuilder,
+    Durations, ErrorBound, FirstTokenStats, OutputChunkStats, PerformanceStats, StatsBuilder,
 };
 use crate::core::views::{Coverage, ViewError, average, percent};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 4] = [
+pub(super) const METRICS: [&str; 5] = [
     names::GEN_AI_OPERATION_DURATION,
     names::GEN_AI_TIME_TO_FIRST_CHUNK,
+    names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
     names::GEN_AI_TOKEN_USAGE,
     names::COST,
 ];
@@ -77,6 +79,9 @@ pub struct ProviderPerformance {
     /// How long first tokens took.
     #[serde(flatten)]
     pub first_token: FirstTokenStats,
+    /// How long further chunks of streamed answers took.
+    #[serde(flatten)]
+    pub output_chunk: OutputChunkStats,
     /// The average cost of an attempt, in USD.
     pub cost_per_request: Option<f64>,
     /// The cost of all attempts, in USD.
@@ -93,6 +98,9 @@ pub struct ProviderPerformance {
     pub last_failure: Option<f64>,
     /// How many attempts failed, by `error.type`.
     pub error_type_counts: BTreeMap<String, u64>,
+    /// What it last said of its quotas, by what they are of: `requests`, `tokens`, `input_tokens`,
+    /// `output_tokens`. The window makes no difference.
+    pub rate_limits: BTreeMap<String, RateLimit>,
     /// By model.
     pub model_stats: BTreeMap<String, ModelPerformance>,
 }
@@ -107,6 +115,9 @@ pub struct ModelPerformance {
     /// How long first tokens took.
     #[serde(flatten)]
     pub first_token: FirstTokenStats,
+    /// How long further chunks of streamed answers took.
+    #[serde(flatten)]
+    pub output_chunk: OutputChunkStats,
     /// Tokens that went to the model.
     pub input_tokens: u64,
     /// Tokens that came from the model.
@@ -189,7 +200,8 @@ pub(super) fn of_reading(
     let mut cost = 0_i128;
     let mut providers = BTreeMap::new();
     for (name, builder) in builders {
-        let provider = builder.finish(name, reading.last_minute_seconds, error);
+        let mut provider = builder.finish(name, reading.last_minute_seconds, error);
+        provider.rate_limits = rate_limit::of_provider(reading.snapshot, name);
         cost = cost.saturating_add(builder.cost);
         summary.total_requests += provider.total_requests;
         summary.successful_requests += provider.successful_requests;
@@ -214,6 +226,7 @@ pub(crate) fn provider_of(key: &SeriesKey) -> &str {
 struct ProviderBuilder<'r> {
     attempts: StatsBuilder,
     first_token: Durations,
+    output_chunk: Durations,
     cost: i128,
     timeouts: u64,
     rate_limited: u64,
@@ -227,6 +240,7 @@ struct ProviderBuilder<'r> {
 struct ModelBuilder {
     attempts: StatsBuilder,
     first_token: Durations,
+    output_chunk: Durations,
     input_tokens: f64,
     output_tokens: f64,
     cost: i128,
@@ -258,6 +272,10 @@ impl<'r> ProviderBuilder<'r> {
             names::GEN_AI_TIME_TO_FIRST_CHUNK => {
                 self.first_token.add(series);
                 model.first_token.add(series);
+            }
+            names::GEN_AI_TIME_PER_OUTPUT_CHUNK => {
+                self.output_chunk.add(series);
+                model.output_chunk.add(series);
             }
             names::GEN_AI_TOKEN_USAGE => match series.label(names::GEN_AI_TOKEN_TYPE) {
                 names::TOKEN_INPUT => model.input_tokens += aggregate.sum(),
@@ -317,12 +335,14 @@ impl<'r> ProviderBuilder<'r> {
             p99_response_time_ms: stats.p99_duration_ms,
             p99_9_response_time_ms: stats.p99_9_duration_ms,
             first_token: self.first_token.first_token(error),
+            output_chunk: self.output_chunk.output_chunk(error),
             cost_per_request: average(usd(self.cost), stats.total_operations),
             total_cost: usd(self.cost),
             healthy: self.health.is_good(),
             last_success: self.health.last_success.map(Timestamp::as_unix_seconds),
             last_failure: self.health.last_failure.map(Timestamp::as_unix_seconds),
             error_type_counts: self.error_types.clone(),
+            rate_limits: BTreeMap::new(),
             model_stats,
         }
     }
@@ -333,6 +353,7 @@ impl ModelBuilder {
         ModelPerformance {
             stats: self.attempts.finish(last_minute_seconds, error),
             first_token: self.first_token.first_token(error),
+            output_chunk: self.output_chunk.output_chunk(error),
             input_tokens: self.input_tokens.round() as u64,
             output_tokens: self.output_tokens.round() as u64,
             total_cost: usd(self.cost),

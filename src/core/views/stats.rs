@@ -60,6 +60,22 @@ pub struct FirstTokenStats {
     pub p99_time_to_first_token_ms: Option<f64>,
 }
 
+/// How long each chunk of output of a streamed answer took after the first, in milliseconds: the
+/// time from the first chunk to the end of the answer, divided by how many came after the first.
+/// `null` without samples, which are answers of two chunks or more.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct OutputChunkStats {
+    /// The average over the answers.
+    pub avg_time_per_output_chunk_ms: Option<f64>,
+    /// In half of the answers at most so long.
+    pub p50_time_per_output_chunk_ms: Option<f64>,
+    /// In 95 % of the answers at most so long.
+    pub p95_time_per_output_chunk_ms: Option<f64>,
+    /// In 99 % of the answers at most so long.
+    pub p99_time_per_output_chunk_ms: Option<f64>,
+}
+
 /// The largest relative error of several percentiles; none so far by default.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ErrorBound(Option<f64>);
@@ -138,6 +154,16 @@ impl Durations {
             p50_time_to_first_token_ms: self.quantile_ms(0.5, error),
             p95_time_to_first_token_ms: self.quantile_ms(0.95, error),
             p99_time_to_first_token_ms: self.quantile_ms(0.99, error),
+        }
+    }
+
+    /// What they say of chunks after the first.
+    pub(crate) fn output_chunk(&self, error: &mut ErrorBound) -> OutputChunkStats {
+        OutputChunkStats {
+            avg_time_per_output_chunk_ms: self.average_ms(),
+            p50_time_per_output_chunk_ms: self.quantile_ms(0.5, error),
+            p95_time_per_output_chunk_ms: self.quantile_ms(0.95, error),
+            p99_time_per_output_chunk_ms: self.quantile_ms(0.99, error),
         }
     }
 }

@@ -6,7 +6,7 @@ mod request;
 mod response;
 mod span_body;
 
-use crate::core::recorder::Recorder;
+use crate::core::{operation_handle::OperationHandle, recorder::Recorder};
 use axum::{body::Body, extract::MatchedPath};
 pub use future::HttpFuture;
 use http::{Method, Request, Response};
@@ -87,13 +87,6 @@ pub struct HttpService<S> {
     layer: HttpLayer,
 }
 
-/// Tells the same layer further in that the request is measured already.
-#[derive(Debug, Clone)]
-struct AlreadyMeasured {
-    recorder: Arc<Recorder>,
-    key: Option<u64>,
-}
-
 impl<S, B> Service<Request<Body>> for HttpService<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
@@ -113,7 +106,8 @@ where
             return HttpFuture::new(self.inner.call(request), None, false);
         }
         let open = OpenRequest::begin(recorder, &request, *traces);
-        request.extensions_mut().insert(AlreadyMeasured {
+        // It also tells the same layer further in that the request is measured already.
+        request.extensions_mut().insert(OperationHandle {
             recorder: Arc::clone(recorder),
             key: open.key(),
         });
@@ -126,7 +120,7 @@ where
 
 /// Whether the same layer further out measures this request; that one may not know its route.
 fn is_measured_already(request: &Request<Body>, recorder: &Arc<Recorder>) -> bool {
-    let around = request.extensions().get::<AlreadyMeasured>();
+    let around = request.extensions().get::<OperationHandle>();
     let Some(around) = around.filter(|around| Arc::ptr_eq(&around.recorder, recorder)) else {
         return false;
     };

@@ -3,7 +3,7 @@
 use super::field::{Field, Meaning, recognise, recognise_in_event};
 use crate::{
     config::Config,
-    names::{HTTP_OPERATION, HTTP_TARGET, LOG_TARGET},
+    names::{CALL_TARGET, HTTP_OPERATION, HTTP_TARGET, LOG_TARGET},
 };
 use std::{
     collections::HashSet,
@@ -156,7 +156,11 @@ impl Callsites {
     fn seems_ours(&self, metadata: &Metadata<'_>) -> bool {
         let mut names = metadata.fields().iter().map(|field| field.name());
         if metadata.is_span() {
-            return metadata.target() == HTTP_TARGET || names.any(makes_ours);
+            return match metadata.target() {
+                HTTP_TARGET => true,
+                CALL_TARGET => false,
+                _ => names.any(makes_ours),
+            };
         }
         if metadata.target() == LOG_TARGET {
             return false;
@@ -240,6 +244,10 @@ impl Callsites {
 }
 
 fn span_callsite(metadata: &'static Metadata<'static>) -> Option<Callsite> {
+    // The guard that it stands for measures the call.
+    if metadata.target() == CALL_TARGET {
+        return None;
+    }
     if metadata.target() == HTTP_TARGET {
         let link = |name: &str| {
             (name == HTTP_OPERATION).then_some(Field {

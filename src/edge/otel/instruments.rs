@@ -6,14 +6,16 @@
 use super::{
     distribution::{Distribution, Unit},
     keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute},
-    meters::Meters,
+    meters::{Late, Meters},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
+    quotas::observe_quotas,
     streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
 };
 use crate::{
     core::{
         labels::Label,
         measurement::{Kind, Measurement},
+        quotas::QuotaLedger,
         recorder::{LabelTables, Recorder},
     },
     event_type::PerformanceEventType,
@@ -24,7 +26,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hash},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -57,12 +59,16 @@ pub(crate) struct Instruments {
     experiments: SeriesMap<ExperimentKey, Distribution<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
+    quotas: Arc<QuotaLedger>,
+    /// The gauges of quotas, made once there is something to tell.
+    quota_gauges: Late<()>,
 }
 
 #[derive(Debug)]
 struct AttemptSeries {
     duration: Distribution<f64>,
     time_to_first_chunk: Option<Box<Distribution<f64>>>,
+    time_per_output_chunk: Option<Box<Distribution<f64>>>,
     input_tokens: Option<Box<Distribution<u64>>>,
     output_tokens: Option<Box<Distribution<u64>>>,
     cost: Option<Arc<AtomicI64>>,
@@ -76,6 +82,8 @@ impl Instruments {
         observe_costs(meter, Arc::clone(&costs));
         observe_monitor(meter, recorder, Arc::clone(&figures));
         Self {
+            quota_gauges: observe_quotas(meter, &recorder.quotas, &recorder.labels),
+            quotas: Arc::clone(&recorder.quotas),
             meter: Meters::new(meter, histograms),
             labels: Arc::clone(&recorder.labels),
             attempts: SeriesMap::default(),
@@ -109,14 +117,22 @@ impl Instruments {
     /// Makes all instruments now.
     pub(crate) fn prepare(&self) {
         self.meter.prepare();
+        LazyLock::force(&self.quota_gauges);
     }
 
     /// Records what waits, for somebody who collects.
     pub(crate) fn flush(&mut self) {
+        if !self.quotas.is_empty() {
+            LazyLock::force(&self.quota_gauges);
+        }
         for series in self.attempts.values_mut() {
             series.duration.flush();
             series
                 .time_to_first_chunk
+                .iter_mut()
+                .for_each(|d| d.flush());
+            series
+                .time_per_output_chunk
                 .iter_mut()
                 .for_each(|d| d.flush());
             series.input_tokens.iter_mut().for_each(|d| d.flush());
@@ -144,6 +160,7 @@ impl Instruments {
         let attempts = self.attempts.values().map(|series| {
             series.duration.heap_bytes()
                 + boxed(series.time_to_first_chunk.as_deref())
+                + boxed(series.time_per_output_chunk.as_deref())
                 + boxed(series.input_tokens.as_deref())
                 + boxed(series.output_tokens.as_deref())
         });
@@ -190,6 +207,7 @@ impl Instruments {
             AttemptSeries {
                 duration: Distribution::new(self.meter.attempt_duration.bind(&attributes)),
                 time_to_first_chunk: None,
+                time_per_output_chunk: None,
                 input_tokens: None,
                 output_tokens: None,
                 cost: None,
@@ -200,6 +218,16 @@ impl Instruments {
             let instrument = &self.meter.time_to_first_chunk;
             series
                 .time_to_first_chunk
+                .get_or_insert_with(|| {
+                    let attributes = key.without_error().attributes(&self.labels);
+                    Box::new(Distribution::new(instrument.bind(&attributes)))
+                })
+                .record(nanos);
+        }
+        if let Some(nanos) = measurement.time_per_output_chunk() {
+            let instrument = &self.meter.time_per_output_chunk;
+            series
+                .time_per_output_chunk
                 .get_or_insert_with(|| {
                     let attributes = key.without_error().attributes(&self.labels);
                     Box::new(Distribution::new(instrument.bind(&attributes)))

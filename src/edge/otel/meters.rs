@@ -11,13 +11,14 @@ pub(super) const TOKEN_USAGE: &str = "Tokens used by one call";
 /// See [`ATTEMPT_DURATION`].
 pub(super) const REQUEST_DURATION: &str = "Duration of what the gateway's client asked for";
 /// An instrument that is made when it is first used: the SDK reserves memory for each.
-type Late<I> = LazyLock<I, Box<dyn FnOnce() -> I + Send>>;
+pub(super) type Late<I> = LazyLock<I, Box<dyn FnOnce() -> I + Send>>;
 
 /// Every instrument that is recorded into.
 #[derive(Debug)]
 pub(super) struct Meters {
     pub(super) attempt_duration: Late<Histogram<f64>>,
     pub(super) time_to_first_chunk: Late<Histogram<f64>>,
+    pub(super) time_per_output_chunk: Late<Histogram<f64>>,
     pub(super) token_usage: Late<Histogram<u64>>,
     pub(super) request_duration: Late<Histogram<f64>>,
     pub(super) request_size: Late<Histogram<u64>>,
@@ -36,6 +37,7 @@ impl Meters {
     pub(super) fn prepare(&self) {
         LazyLock::force(&self.attempt_duration);
         LazyLock::force(&self.time_to_first_chunk);
+        LazyLock::force(&self.time_per_output_chunk);
         LazyLock::force(&self.token_usage);
         LazyLock::force(&self.request_duration);
         LazyLock::force(&self.request_size);
@@ -77,6 +79,10 @@ impl Meters {
                 names::GEN_AI_TIME_TO_FIRST_CHUNK,
                 "Time from the start of a call to its first chunk",
             ),
+            time_per_output_chunk: seconds(
+                names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
+                "Time for each chunk of an answer after its first",
+            ),
             token_usage: amounts(names::GEN_AI_TOKEN_USAGE, "{token}", TOKEN_USAGE),
             request_duration: seconds(names::HTTP_SERVER_REQUEST_DURATION, REQUEST_DURATION),
             request_size: amounts(
@@ -114,6 +120,6 @@ impl Meters {
     }
 }
 
-fn late<I>(build: impl FnOnce() -> I + Send + 'static) -> Late<I> {
+pub(super) fn late<I>(build: impl FnOnce() -> I + Send + 'static) -> Late<I> {
     LazyLock::new(Box::new(build))
 }

@@ -16,5 +16,6 @@ pub(crate) mod process;
 pub(crate) mod prometheus;
 #[cfg(feature = "push")]
 pub(crate) mod pushes;
+mod quotas;
 pub(crate) mod reader;
 pub(crate) mod streams;

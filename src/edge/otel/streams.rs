@@ -19,6 +19,9 @@ pub(super) const SERIES_LIMIT: usize = 1_791;
 /// The same for tokens, of which there are two kinds.
 pub(super) const TOKEN_SERIES_LIMIT: usize = 3_583;
 
+/// The same for quotas.
+pub(super) const QUOTA_SERIES_LIMIT: usize = 447;
+
 /// The same for a recognised metric that somebody else records.
 pub(super) const FOREIGN_SERIES_LIMIT: usize = 4_000;
 
@@ -67,6 +70,8 @@ pub(super) fn series_limit(metric: &str) -> usize {
         | names::TIMEOUTS
         | names::FAILOVERS => SERIES_LIMIT,
         metric if names::EXPONENTIAL.contains(&metric) => SERIES_LIMIT,
+        // By provider, model and resource.
+        names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
         // By rule and severity.
         names::ALERTS_ACTIVE => 447,
         // By destination and reason.

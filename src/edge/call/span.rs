@@ -1,0 +1,77 @@
+//! The span that stands for a call in a trace. It is there only if traces are exported, and is not
+//! measured: the call itself is.
+
+use crate::{
+    core::{measurement::Measurement, recorder::Recorder},
+    names,
+};
+use tracing::{Span, field::Empty};
+
+/// What an attempt does, unless it says something else.
+const USUAL_OPERATION: &str = "chat";
+
+/// Opens it, below the current one.
+pub(super) fn open(recorder: &Recorder, call: &Measurement) -> Span {
+    if !recorder.traces {
+        return Span::none();
+    }
+    let provider = recorder.labels.providers.text(call.provider);
+    let model = recorder.labels.models.text(call.model);
+    let name = name(USUAL_OPERATION, model.as_deref());
+    // Its target and fields are those of `names`, which macros cannot take.
+    tracing::info_span!(
+        target: "aimux_otel::call",
+        "gen_ai.client.call",
+        otel.kind = "client",
+        otel.name = name.as_str(),
+        otel.status_code = Empty,
+        gen_ai.operation.name = USUAL_OPERATION,
+        gen_ai.provider.name = provider.as_deref(),
+        gen_ai.request.model = model.as_deref(),
+        http.response.status_code = Empty,
+        error.type = Empty,
+        gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.output_tokens = Empty,
+    )
+}
+
+/// What is asked of the model is another thing than it was said to be.
+pub(super) fn rename(span: &Span, recorder: &Recorder, call: &Measurement) {
+    if span.is_none() {
+        return;
+    }
+    let operation = recorder.labels.operations.text(call.operation);
+    let operation = operation.as_deref().unwrap_or(USUAL_OPERATION);
+    let model = recorder.labels.models.text(call.model);
+    span.record(names::GEN_AI_OPERATION_NAME, operation);
+    span.record("otel.name", name(operation, model.as_deref()).as_str());
+}
+
+/// Closes it, with what became of the call.
+pub(super) fn close(span: Span, call: &Measurement) {
+    if span.is_none() {
+        return;
+    }
+    if let Some(status) = call.status {
+        span.record(names::HTTP_RESPONSE_STATUS_CODE, status);
+    }
+    if let Some(error) = call.error {
+        span.record(names::ERROR_TYPE, error);
+        span.record("otel.status_code", "ERROR");
+    }
+    for (name, tokens) in [
+        ("gen_ai.usage.input_tokens", call.input_tokens),
+        ("gen_ai.usage.output_tokens", call.output_tokens),
+    ] {
+        if let Some(tokens) = tokens.get() {
+            span.record(name, tokens);
+        }
+    }
+}
+
+fn name(operation: &str, model: Option<&str>) -> String {
+    match model {
+        Some(model) => format!("{operation} {model}"),
+        None => operation.to_owned(),
+    }
+}
