@@ -47,6 +47,7 @@ pub(crate) struct QuotaReading {
 
 impl QuotaLedger {
     /// An answer of `provider` and `model` told of `quotas` at `now`.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "no head is read"))]
     pub(crate) fn note(&self, provider: Label, model: Label, quotas: &Quotas, now: Timestamp) {
         let told = [
             quotas.requests,

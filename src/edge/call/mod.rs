@@ -62,10 +62,18 @@ pub use stream::{CallStream, StallStream};
 /// A streamed answer, or one that is passed on as it comes, goes through [`body`](Self::body) or
 /// [`stream`](Self::stream): the same bytes come out, and the call ends when they do.
 ///
-/// ```ignore
-/// call.head(response.status(), response.headers());
-/// let body = call.stream(response.bytes_stream());
-/// Ok(Response::new(Body::from_stream(body)))
+/// ```
+/// # #[cfg(feature = "server")] {
+/// use aimux_otel::PerformanceMonitor;
+/// use axum::{body::Body, response::Response};
+///
+/// async fn relay(monitor: PerformanceMonitor, request: reqwest::Request) -> reqwest::Result<Response> {
+///     let mut call = monitor.provider_call("openai", "gpt-4o-mini");
+///     let answer = reqwest::Client::new().execute(request).await?;
+///     call.head(answer.status(), answer.headers());
+///     Ok(Response::new(Body::from_stream(call.stream(answer.bytes_stream()))))
+/// }
+/// # }
 /// ```
 ///
 /// A call that is dropped before it has ended was cancelled, and counts as a failure with the error
@@ -99,10 +107,6 @@ impl ProviderCall {
     ///
     /// [`body`]: Self::body
     /// [`stream`]: Self::stream
-    #[cfg_attr(
-        not(feature = "server"),
-        expect(rustdoc::broken_intra_doc_links, reason = "they are there with it")
-    )]
     pub fn first_token(&mut self) -> &mut Self {
         self.change(OpenCall::first_token)
     }

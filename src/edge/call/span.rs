@@ -75,3 +75,37 @@ fn name(operation: &str, model: Option<&str>) -> String {
         None => operation.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::Clock, config::Config, core::measurement::Kind, event_type::PerformanceEventType,
+    };
+
+    /// The macro that makes the span takes no constants.
+    #[test]
+    fn the_span_bears_the_names_by_which_it_is_known() {
+        let mut recorder = Recorder::new(Clock::start(), 1, &Config::default());
+        recorder.traces = true;
+        let call = Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd);
+        let span = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            open(&recorder, &call)
+        });
+        let metadata = span.metadata().unwrap();
+        assert_eq!(metadata.target(), names::CALL_TARGET);
+        assert_eq!(*metadata.level(), tracing::Level::INFO);
+        for name in [
+            names::GEN_AI_OPERATION_NAME,
+            names::GEN_AI_PROVIDER_NAME,
+            names::GEN_AI_REQUEST_MODEL,
+            names::HTTP_RESPONSE_STATUS_CODE,
+            names::ERROR_TYPE,
+            "otel.kind",
+            "otel.name",
+            "otel.status_code",
+        ] {
+            assert!(metadata.fields().field(name).is_some(), "{name}");
+        }
+    }
+}
