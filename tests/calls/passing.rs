@@ -173,3 +173,14 @@ fn a_body_that_is_dropped_after_what_it_declared_was_whole() {
     drop(body);
     assert_eq!(Call::only(&monitor).error(), None);
 }
+
+#[test]
+fn a_body_that_has_ended_from_the_first_ends_the_call() {
+    let monitor = monitor();
+    let mut call = monitor.provider_call("openai", "m");
+    call.status(204);
+    let body = call.body(Frames::<Bytes>(VecDeque::new()));
+    assert_eq!(monitor.health().offered, 1, "nobody need poll it");
+    drop(body);
+    assert_eq!(Call::only(&monitor).error(), None);
+}
