@@ -53,6 +53,7 @@ pub(crate) const CONNECTION_RESET: &str = "connection_reset";
 pub(crate) const DNS: &str = "dns";
 pub(crate) const TLS: &str = "tls";
 const RATE_LIMITED: &str = "rate_limited";
+const INVALID_REQUEST: &str = "invalid_request";
 pub(crate) const TIMEOUT: &str = "timeout";
 
 /// Every value that is not a status code.
@@ -63,7 +64,7 @@ const NAMED: [(&str, ErrorDomain); 19] = [
     (CONNECTION_REFUSED, ErrorDomain::Provider),
     (CONNECTION_RESET, ErrorDomain::Provider),
     (STREAM_BROKEN, ErrorDomain::Provider),
-    ("invalid_request", ErrorDomain::Caller),
+    (INVALID_REQUEST, ErrorDomain::Caller),
     ("authentication", ErrorDomain::Caller),
     ("permission_denied", ErrorDomain::Caller),
     ("not_found", ErrorDomain::Caller),
@@ -118,6 +119,45 @@ pub(crate) fn canonical(text: &str) -> &'static str {
         return code;
     }
     named(text).map_or(OTHER, |(name, _)| name)
+}
+
+/// What an answer with `status` means, whose body told of an error by a `type` and a `code`, if it
+/// did, which [`word`] knows: the code says more than the type, and the status says the rest.
+pub(crate) fn of_answer(
+    status: u16,
+    by_type: Option<&'static str>,
+    by_code: Option<&'static str>,
+) -> Option<&'static str> {
+    let by_type = by_type.filter(|word| match *word {
+        // Of any other status, this says less than the status itself.
+        INVALID_REQUEST => matches!(status, 400 | 422 | 500),
+        _ => true,
+    });
+    by_code.or(by_type).or_else(|| of_status(status))
+}
+
+/// What a provider calls an error, in the `type` or the `code` of an error of OpenAI's or
+/// Anthropic's form; `None` for what says no more than the status does.
+///
+/// Sources: <https://platform.openai.com/docs/guides/error-codes> and
+/// <https://docs.claude.com/en/api/errors>.
+pub(crate) fn word(text: &str) -> Option<&'static str> {
+    Some(match text {
+        "invalid_request_error" => INVALID_REQUEST,
+        "authentication_error" | "invalid_api_key" | "account_deactivated" => "authentication",
+        "permission_error" | "permission_denied" | "unsupported_country_region_territory" => {
+            "permission_denied"
+        }
+        "not_found_error" | "model_not_found" | "not_found" => "not_found",
+        "context_length_exceeded" => "context_length_exceeded",
+        "content_filter" | "content_policy_violation" => "content_filtered",
+        "insufficient_quota" | "billing_error" | "billing_hard_limit_reached" => "quota_exceeded",
+        "rate_limit_error" | "rate_limit_exceeded" => RATE_LIMITED,
+        "overloaded_error" | "engine_overloaded" | "server_overloaded" => "overloaded",
+        "timeout_error" => TIMEOUT,
+        "request_too_large" => "413",
+        _ => return None,
+    })
 }
 
 /// Whose fault the error is.

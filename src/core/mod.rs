@@ -20,6 +20,7 @@ pub(crate) mod ladder;
 pub(crate) mod level;
 pub(crate) mod measurement;
 pub(crate) mod memory;
+pub(crate) mod moment;
 pub(crate) mod money;
 pub(crate) mod open;
 pub(crate) mod operation_handle;

@@ -7,7 +7,6 @@ mod config;
 mod counted;
 mod export;
 mod kept;
-mod moment;
 mod openapi;
 mod origin;
 mod over_time;

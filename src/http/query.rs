@@ -1,9 +1,9 @@
 //! What a request asks for, out of its query: parameters of a declared kind, each once.
 
-use super::{moment, problem::Problem};
+use super::problem::Problem;
 use crate::{
     clock::Timestamp,
-    core::{labels::is_unprintable, span},
+    core::{labels::is_unprintable, moment, span},
 };
 use axum::{
     extract::Query,

@@ -14,11 +14,10 @@ impl ProviderCall {
             open.form = Some(form_of(headers));
             let now = open.recorder.now();
             let text = |name: &str| headers.get(name)?.to_str().ok();
-            if let Some(quotas) = Quotas::read(text, now) {
-                let call = &open.measurement;
-                let ledger = &open.recorder.quotas;
-                ledger.note(call.provider, call.model, &quotas, now);
-            }
+            let quotas = Quotas::read(text, now);
+            let call = &open.measurement;
+            let ledger = &open.recorder.quotas;
+            ledger.note(call.provider, call.model, &quotas, now);
         })
     }
 
