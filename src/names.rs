@@ -206,6 +206,14 @@ pub(crate) const OTHER: &str = "_OTHER";
 pub(crate) const TOKEN_INPUT: &str = "input";
 /// A value of [`GEN_AI_TOKEN_TYPE`].
 pub(crate) const TOKEN_OUTPUT: &str = "output";
+/// The component whose work is to wait on purpose: before another attempt, or for a place.
+pub(crate) const WAIT: &str = "wait";
+/// A value of [`OPERATION_OUTCOME`].
+pub(crate) const ANSWERED: &str = "answered";
+/// A value of [`OPERATION_OUTCOME`].
+pub(crate) const FAILED: &str = "failed";
+/// A value of [`OPERATION_OUTCOME`].
+pub(crate) const EXHAUSTED: &str = "exhausted";
 /// A value of [`CACHE_RESULT`].
 pub(crate) const CACHE_HIT: &str = "hit";
 /// A value of [`CACHE_RESULT`].

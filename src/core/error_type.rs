@@ -19,26 +19,6 @@ pub(crate) enum ErrorDomain {
 }
 
 impl ErrorDomain {
-    /// All, as they are shown.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Caller,
-        Self::Policy,
-        Self::Provider,
-        Self::Gateway,
-        Self::Other,
-    ];
-
-    /// In a word.
-    pub(crate) const fn text(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Policy => "policy",
-            Self::Provider => "provider",
-            Self::Gateway => "gateway",
-            Self::Other => OTHER,
-        }
-    }
-
     /// Whether an error of this kind is left out of a provider's own success rate.
     pub(crate) fn is_callers(self) -> bool {
         matches!(self, Self::Caller | Self::Policy)

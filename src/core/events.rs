@@ -131,6 +131,16 @@ impl PerformanceEvent {
         ] {
             note(key, amount.get().map(|n| n.to_string()));
         }
+        let chain = measurement.chain;
+        if chain.attempts > 0 {
+            note("attempts", Some(chain.attempts.to_string()));
+            note("exhausted", chain.exhausted.then(|| true.to_string()));
+            let overhead = chain.overhead.get();
+            note(
+                "gateway_overhead_ms",
+                overhead.map(|nanos| (nanos as f64 / 1e6).to_string()),
+            );
+        }
         if measurement.kind == Kind::Experiment {
             let variant = text(measurement.component_operation, &labels.variants);
             note("variant", variant);

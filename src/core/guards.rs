@@ -12,91 +12,116 @@ use std::sync::Arc;
 /// `cancelled`.
 #[derive(Debug)]
 #[must_use = "an operation that is dropped at once counts as cancelled"]
-pub struct Operation(Option<Open>);
-
-#[derive(Debug)]
-struct Open {
+pub struct Operation {
     recorder: Arc<Recorder>,
-    started: Timestamp,
-    measurement: Measurement,
+    /// Its number among the open operations, as long as it is open, and if there was room.
+    key: Option<u64>,
 }
 
 impl Operation {
     pub(crate) fn begin(recorder: &Arc<Recorder>, endpoint: &str, method: &str) -> Self {
         let measurement = recorder.operation(endpoint, method);
-        Self(Some(Open::new(recorder, measurement)))
+        Self {
+            key: recorder.begin(measurement, true),
+            recorder: Arc::clone(recorder),
+        }
     }
 
     /// The status that it is answered with, from 100 to 599; from 400 on the operation has failed.
     /// Any other number is refused and counted.
     pub fn status(&mut self, code: u16) -> &mut Self {
-        self.change(|open| open.set_status(code))
+        let status = self.recorder.status_of(code);
+        self.change(|own| own.status = status.or(own.status))
     }
 
     /// Size of the request's body, in bytes.
     pub fn request_size(&mut self, bytes: u64) -> &mut Self {
-        self.change(|open| open.measurement.request_size = open.recorder.count_of(bytes))
+        let size = self.recorder.count_of(bytes);
+        self.change(|own| own.request_size = size)
     }
 
     /// Size of the response's body, in bytes.
     pub fn response_size(&mut self, bytes: u64) -> &mut Self {
-        self.change(|open| open.measurement.response_size = open.recorder.count_of(bytes))
+        let size = self.recorder.count_of(bytes);
+        self.change(|own| own.response_size = size)
     }
 
     /// Why it failed; what is not in the closed set of error types counts as `_OTHER`.
     pub fn error(&mut self, error_type: &str) -> &mut Self {
-        self.change(|open| open.measurement.error = Some(error_type::canonical(error_type)))
+        let error = error_type::canonical(error_type);
+        self.change(|own| own.error = Some(error))
+    }
+
+    /// It waits on purpose until what is returned is dropped: before another attempt, or for a
+    /// place. That is not the gateway's overhead.
+    pub fn waiting(&self) -> Waiting {
+        self.handle().waiting()
     }
 
     /// It ends now.
     pub fn finish(mut self) {
-        if let Some(open) = self.0.take() {
-            open.finish();
+        self.end(None);
+    }
+
+    /// A hold on it, to tell it of what belongs to it from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> OperationHandle {
+        OperationHandle {
+            recorder: Arc::clone(&self.recorder),
+            key: self.key,
         }
     }
 
-    /// A hold on it, while it is open.
-    pub(crate) fn handle(&self) -> Option<OperationHandle> {
-        self.0.as_ref().map(|open| OperationHandle {
-            recorder: Arc::clone(&open.recorder),
-            key: None,
-        })
-    }
-
-    fn change(&mut self, change: impl FnOnce(&mut Open)) -> &mut Self {
-        self.0.as_mut().map(change);
+    fn change(&mut self, change: impl FnOnce(&mut Measurement)) -> &mut Self {
+        if let Some(key) = self.key {
+            let operations = &self.recorder.operations;
+            operations.with(key, |open| change(&mut open.measurement));
+        }
         self
     }
-}
 
-impl Open {
-    fn new(recorder: &Arc<Recorder>, measurement: Measurement) -> Self {
-        Self {
-            started: recorder.now(),
-            recorder: Arc::clone(recorder),
-            measurement,
+    fn end(&mut self, error: Option<&'static str>) {
+        if let Some(key) = self.key.take() {
+            self.recorder
+                .end(key, |own| own.error = own.error.or(error));
         }
-    }
-
-    fn set_status(&mut self, code: u16) {
-        let status = self.recorder.status_of(code);
-        self.measurement.status = status.or(self.measurement.status);
-    }
-
-    fn finish(self) {
-        self.recorder.finish(self.measurement, self.started);
-    }
-
-    fn cancel(mut self) {
-        self.measurement.error.get_or_insert(error_type::CANCELLED);
-        self.finish();
     }
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let Some(open) = self.0.take() {
-            open.cancel();
+        self.end(Some(if std::thread::panicking() {
+            error_type::INTERNAL
+        } else {
+            error_type::CANCELLED
+        }));
+    }
+}
+
+/// Time in which an operation waits on purpose, until it is dropped.
+#[derive(Debug)]
+#[must_use = "what is dropped at once waited for no time"]
+pub struct Waiting {
+    operation: OperationHandle,
+    started: Timestamp,
+}
+
+impl OperationHandle {
+    /// It waits on purpose until what is returned is dropped: before another attempt, or for a
+    /// place. That is not the gateway's overhead.
+    pub fn waiting(&self) -> Waiting {
+        Waiting {
+            operation: self.clone(),
+            started: self.recorder.now(),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let OperationHandle { recorder, key } = &self.operation;
+        if let Some(key) = key {
+            recorder.note_wait(*key, self.started, recorder.now());
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
 pub(crate) mod answer;
+pub(crate) mod chain;
 pub(crate) mod classic;
 pub(crate) mod configuration;
 pub(crate) mod cost;

@@ -1,8 +1,9 @@
 //! The hot half of the monitor: takes measurements from any thread, and never waits.
 
 use super::{
+    chain::ChainSoFar,
     labels::{Label, LabelTable},
-    measurement::{Count, Kind, Measurement},
+    measurement::{Chain, Count, Kind, Measurement},
     open::{OpenBytes, OpenTable},
     queue::{Closed, Pushed, Queue},
     quotas::QuotaLedger,
@@ -144,8 +145,8 @@ impl LabelTables {
 pub(crate) struct OpenOperation {
     pub(crate) started: Timestamp,
     pub(crate) measurement: Measurement,
-    /// A span or guard below it has recorded an attempt.
-    pub(crate) has_attempt: bool,
+    /// The attempts that spans and guards below it have recorded.
+    pub(crate) chain: ChainSoFar,
     /// Whoever keeps it is sure to end it, however long it takes.
     pub(crate) guarded: bool,
 }
@@ -319,7 +320,7 @@ impl Recorder {
         let open = OpenOperation {
             started: self.now(),
             measurement,
-            has_attempt: false,
+            chain: ChainSoFar::EMPTY,
             guarded,
         };
         if self.operations.insert(key, open) {
@@ -340,19 +341,29 @@ impl Recorder {
         measurement.duration = nanos(measurement.ended, open.started);
         finish(&mut measurement);
         settle_status(&mut measurement);
-        if measurement.provider.is_none() && measurement.model.is_none() || open.has_attempt {
+        measurement.chain = open.chain.of(&measurement);
+        if measurement.provider.is_none() && measurement.model.is_none() || open.chain.has_attempt()
+        {
             self.offer(measurement);
             return true;
         }
-        self.offer(attempt_of(&measurement));
+        let attempt = attempt_of(&measurement);
+        measurement.chain = Chain::single(&attempt);
+        self.offer(attempt);
         self.offer(measurement);
         true
     }
 
-    /// Tells the open operation `key` of an attempt below it, which began at `started` and is
-    /// complete.
-    pub(crate) fn note_attempt(&self, key: u64, _started: Timestamp, _attempt: &Measurement) {
-        self.operations.with(key, |open| open.has_attempt = true);
+    /// Tells the open operation `key` of an attempt below it, which is complete.
+    pub(crate) fn note_attempt(&self, key: u64, attempt: &Measurement) {
+        self.operations
+            .with(key, |open| open.chain.note_attempt(attempt));
+    }
+
+    /// Tells the open operation `key` that it waited on purpose from `started` to `ended`.
+    pub(crate) fn note_wait(&self, key: u64, started: Timestamp, ended: Timestamp) {
+        self.operations
+            .with(key, |open| open.chain.note_wait(started, ended));
     }
 
     /// Bytes that the queue has on the heap.

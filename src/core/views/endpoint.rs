@@ -7,16 +7,20 @@ use serde::Serialize;
 
 use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
+use crate::core::views::chain::{self, ChainBuilder, ChainStats};
+use crate::core::views::faults::Faults;
 use crate::core::views::reading::{Reading, SeriesReading, failed, label};
 use crate::core::views::stats::{ErrorBound, PerformanceStats, StatsBuilder};
 use crate::core::views::{Coverage, ViewError, average};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 3] = [
+pub(super) const METRICS: [&str; 5] = [
     names::HTTP_SERVER_REQUEST_DURATION,
     names::HTTP_SERVER_REQUEST_BODY_SIZE,
     names::HTTP_SERVER_RESPONSE_BODY_SIZE,
+    chain::METRICS[0],
+    chain::METRICS[1],
 ];
 
 /// All endpoints: the answer of `/performance/endpoints`.
@@ -45,6 +49,9 @@ pub struct EndpointPerformance {
     /// What its operations did.
     #[serde(flatten)]
     pub all: MethodPerformance,
+    /// What came of their attempts.
+    #[serde(flatten)]
+    pub chains: ChainStats,
     /// The same by method.
     pub methods: BTreeMap<String, MethodPerformance>,
 }
@@ -60,6 +67,8 @@ pub struct MethodPerformance {
     pub status_code_counts: BTreeMap<String, u64>,
     /// How many failed, by `error.type`.
     pub error_type_counts: BTreeMap<String, u64>,
+    /// How many failed, by whose fault it was; where there is no `error.type`, as the status says.
+    pub failed_operations_by_fault: Faults,
     /// What a request is like.
     pub parameter_averages: ParameterAverages,
     /// How many per minute, over the window.
@@ -90,6 +99,11 @@ pub struct EndpointsSummary {
     pub average_duration_ms: Option<f64>,
     /// How many, by status code.
     pub status_code_distribution: BTreeMap<String, u64>,
+    /// How many failed, by whose fault it was.
+    pub failed_operations_by_fault: Faults,
+    /// What came of their attempts.
+    #[serde(flatten)]
+    pub chains: ChainStats,
 }
 
 /// What the endpoints did in `window`, or only the one of that path.
@@ -141,11 +155,15 @@ pub(super) fn of_reading(
     }
 
     let mut everything = OperationsBuilder::default();
+    let mut chains = ChainBuilder::default();
     for builder in builders.values() {
         builder
             .series
             .iter()
             .for_each(|series| everything.add(series));
+        builder.chain_series.iter().for_each(|series| {
+            chains.add(series);
+        });
     }
     // Its percentiles are not shown, so their error is not either.
     let all = everything.finish(reading, &mut ErrorBound::default());
@@ -154,6 +172,8 @@ pub(super) fn of_reading(
         success_rate_percent: all.stats.success_rate_percent,
         average_duration_ms: all.stats.avg_duration_ms,
         status_code_distribution: all.status_code_counts,
+        failed_operations_by_fault: all.failed_operations_by_fault,
+        chains: chains.finish(error),
     };
     let endpoints = builders
         .into_iter()
@@ -167,10 +187,16 @@ struct EndpointBuilder<'r> {
     all: OperationsBuilder,
     methods: BTreeMap<&'r str, OperationsBuilder>,
     series: Vec<&'r SeriesReading<'r>>,
+    chains: ChainBuilder,
+    chain_series: Vec<&'r SeriesReading<'r>>,
 }
 
 impl<'r> EndpointBuilder<'r> {
     fn add(&mut self, series: &'r SeriesReading<'_>) {
+        if self.chains.add(series) {
+            self.chain_series.push(series);
+            return;
+        }
         let method = series.label(names::HTTP_REQUEST_METHOD);
         self.all.add(series);
         self.methods.entry(method).or_default().add(series);
@@ -193,6 +219,7 @@ impl<'r> EndpointBuilder<'r> {
             endpoint_path: path.to_owned(),
             method: (!names.is_empty()).then(|| names.join(", ")),
             all: self.all.finish(reading, error),
+            chains: self.chains.finish(error),
             methods,
         }
     }
@@ -203,6 +230,7 @@ struct OperationsBuilder {
     operations: StatsBuilder,
     status_codes: BTreeMap<String, u64>,
     error_types: BTreeMap<String, u64>,
+    faults: Faults,
     request_sizes: Average,
     response_sizes: Average,
 }
@@ -226,6 +254,11 @@ impl OperationsBuilder {
         if let Some(error_type) = error_type {
             *self.error_types.entry(error_type.to_owned()).or_default() += series.count();
         }
+        // An operation with a status below 500 has no error type, though it failed.
+        let by_status = status.filter(|_| failed(series.key));
+        if let Some(error_type) = error_type.or(by_status) {
+            self.faults.add(error_type, series.count());
+        }
     }
 
     fn finish(&self, reading: &Reading<'_>, error: &mut ErrorBound) -> MethodPerformance {
@@ -237,6 +270,7 @@ impl OperationsBuilder {
             stats,
             status_code_counts: self.status_codes.clone(),
             error_type_counts: self.error_types.clone(),
+            failed_operations_by_fault: self.faults,
             parameter_averages: ParameterAverages {
                 avg_request_size: self.request_sizes.get(),
                 avg_response_size: self.response_sizes.get(),

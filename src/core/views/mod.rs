@@ -1,9 +1,11 @@
 //! The views: what a snapshot says of providers, endpoints and components over a window.
 
+mod chain;
 mod comparison;
 mod component;
 mod endpoint;
 mod experiment;
+mod faults;
 mod history;
 mod memory;
 mod process;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use chain::ChainStats;
 pub use comparison::{
     DurationComparison, ShareComparison, Significance, SignificanceTest, VariantComparison,
 };
@@ -28,6 +31,7 @@ pub use endpoint::{
     EndpointPerformance, EndpointsSummary, EndpointsView, MethodPerformance, ParameterAverages,
 };
 pub use experiment::{ExperimentPerformance, ExperimentsView, VariantPerformance};
+pub use faults::Faults;
 pub use history::{HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView};
 pub use memory::{MemoryTrends, MemoryView};
 pub use process::{CpuMetrics, IoMetrics, NetworkMetrics, ProcessMetrics};

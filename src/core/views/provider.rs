@@ -10,6 +10,7 @@ use crate::core::aggregate::{Aggregate, usd};
 use crate::core::error_type;
 use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
+use crate::core::views::faults::Faults;
 use crate::core::views::rate_limit::{self, RateLimit};
 use crate::core::views::reading::{Reading, SeriesReading};
 use crate::core::views::stats::{
@@ -63,8 +64,8 @@ pub struct ProviderPerformance {
     pub rate_limited_requests: u64,
     /// How many of 100 succeeded.
     pub success_rate_percent: Option<f64>,
-    /// How many of 100 succeeded, those left out that failed by the caller's fault: a malformed,
-    /// forbidden, refused or cancelled request says nothing of the provider.
+    /// How many of 100 succeeded, those left out whose failure says nothing of the provider: by the
+    /// fault of `caller` or `policy`, such as a malformed, forbidden, refused or cancelled request.
     pub provider_success_rate_percent: Option<f64>,
     /// The average duration, in milliseconds.
     pub average_response_time_ms: Option<f64>,
@@ -96,6 +97,8 @@ pub struct ProviderPerformance {
     /// The end of the last collection with a failure, in Unix seconds. The window makes no
     /// difference.
     pub last_failure: Option<f64>,
+    /// How many attempts failed, by whose fault it was.
+    pub failed_requests_by_fault: Faults,
     /// How many attempts failed, by `error.type`.
     pub error_type_counts: BTreeMap<String, u64>,
     /// What it last said of its quotas, by what they are of: `requests`, `tokens`, `input_tokens`,
@@ -230,7 +233,7 @@ struct ProviderBuilder<'r> {
     cost: i128,
     timeouts: u64,
     rate_limited: u64,
-    callers_faults: u64,
+    faults: Faults,
     error_types: BTreeMap<String, u64>,
     health: Health,
     models: BTreeMap<&'r str, ModelBuilder>,
@@ -300,9 +303,7 @@ impl<'r> ProviderBuilder<'r> {
         if error_type::is_rate_limited(error_type) {
             self.rate_limited += count;
         }
-        if error_type::domain(error_type).is_callers() {
-            self.callers_faults += count;
-        }
+        self.faults.add(error_type, count);
     }
 
     fn finish(
@@ -312,7 +313,9 @@ impl<'r> ProviderBuilder<'r> {
         error: &mut ErrorBound,
     ) -> ProviderPerformance {
         let stats = self.attempts.finish(last_minute_seconds, error);
-        let judged = stats.total_operations.saturating_sub(self.callers_faults);
+        let judged = stats
+            .total_operations
+            .saturating_sub(self.faults.of_caller());
         let models = self.models.iter().map(|(model, builder)| {
             (
                 model.to_string(),
@@ -341,6 +344,7 @@ impl<'r> ProviderBuilder<'r> {
             healthy: self.health.is_good(),
             last_success: self.health.last_success.map(Timestamp::as_unix_seconds),
             last_failure: self.health.last_failure.map(Timestamp::as_unix_seconds),
+            failed_requests_by_fault: self.faults,
             error_type_counts: self.error_types.clone(),
             rate_limits: BTreeMap::new(),
             model_stats,

@@ -205,8 +205,6 @@ impl OperationHandle {
 impl Operation {
     /// Begins to measure one call to a provider, which belongs to this operation.
     pub fn provider_call(&self, provider: &str, model: &str) -> ProviderCall {
-        let handle = self.handle();
-        let call = handle.map(|handle| handle.provider_call(provider, model));
-        call.unwrap_or(ProviderCall(None))
+        self.handle().provider_call(provider, model)
     }
 }

@@ -101,7 +101,7 @@ impl OpenCall {
         settle_status(&mut measurement);
         span::close(self.span, &measurement);
         if let Some(key) = self.operation {
-            self.recorder.note_attempt(key, self.started, &measurement);
+            self.recorder.note_attempt(key, &measurement);
         }
         self.recorder.offer(measurement);
     }

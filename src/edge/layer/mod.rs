@@ -11,11 +11,13 @@ mod traces;
 
 use crate::config::Config;
 use crate::core::{
-    measurement::{Kind, Measurement},
+    chain::ChainSoFar,
+    measurement::{Chain, Kind, Measurement},
     open::OpenTable,
     recorder::{DropReason, Recorder, attempt_of, nanos, settle_status},
 };
 use crate::event_type::PerformanceEventType;
+use crate::names;
 use callsite::{Callsite, CallsiteKind, CallsiteNumber, Callsites};
 use span::{Reader, SpanState, Suspect};
 pub(crate) use startup::Subscribers;
@@ -271,22 +273,24 @@ where
         measurement.error = failure;
         let (is_attempt, is_operation) = (state.is_attempt(), state.is_operation());
 
-        self.offer_component(&state.measurement);
+        self.offer_component(&state);
         if is_operation {
             self.close_operation(state, is_attempt);
         } else if is_attempt {
-            if state.operation.is_some() || state.kept.is_some() {
-                self.note_attempt(&state);
-            }
             settle_status(&mut state.measurement);
+            self.note(&state, |chain| chain.note_attempt(&state.measurement));
             self.recorder.offer(state.measurement);
         }
     }
 
     fn close_operation(&self, mut state: SpanState, is_attempt: bool) {
-        if is_attempt && !state.has_attempt {
-            self.note_attempt(&state);
-            self.recorder.offer(attempt_of(&state.measurement));
+        let chain = state.chain.of(&state.measurement);
+        state.measurement.chain = chain;
+        if is_attempt && !state.chain.has_attempt() {
+            let attempt = attempt_of(&state.measurement);
+            self.note(&state, |chain| chain.note_attempt(&attempt));
+            state.measurement.chain = Chain::single(&attempt);
+            self.recorder.offer(attempt);
         }
         if let Some(key) = state.kept {
             // If that one has ended before, there is nothing left to enrich.
@@ -301,9 +305,14 @@ where
         self.recorder.offer(state.measurement);
     }
 
-    fn offer_component(&self, measurement: &Measurement) {
+    fn offer_component(&self, state: &SpanState) {
+        let measurement = &state.measurement;
         if measurement.component.is_none() {
             return;
+        }
+        if Self::belongs_to_operation(state) && self.is_wait(measurement) {
+            let started = measurement.ended.before(measurement.duration());
+            self.note(state, |chain| chain.note_wait(started, measurement.ended));
         }
         let mut component = measurement.clone();
         component.kind = Kind::Component;
@@ -312,16 +321,26 @@ where
         self.recorder.offer(component);
     }
 
-    /// Tells the operations around an attempt that they have one.
-    fn note_attempt(&self, attempt: &SpanState) {
-        if let Some(key) = attempt.kept {
+    const fn belongs_to_operation(state: &SpanState) -> bool {
+        state.operation.is_some() || state.kept.is_some()
+    }
+
+    /// Whether it is time that the gateway waited on purpose: that of the component `wait`.
+    fn is_wait(&self, measurement: &Measurement) -> bool {
+        let components = &self.recorder.labels.components;
+        components.text(measurement.component).as_deref() == Some(names::WAIT)
+    }
+
+    /// Tells the operations around a span of something that belongs to their chains.
+    fn note(&self, below: &SpanState, note: impl Fn(&mut ChainSoFar)) {
+        if let Some(key) = below.kept {
             let operations = &self.recorder.operations;
-            operations.with(key.get(), |open| open.has_attempt = true);
+            operations.with(key.get(), |open| note(&mut open.chain));
         }
-        let mut above = attempt.operation;
+        let mut above = below.operation;
         while let Some(id) = above {
             let noted = self.spans.with(id.get(), |state| {
-                state.has_attempt = true;
+                note(&mut state.chain);
                 state.operation
             });
             above = noted.flatten();

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     core::{
+        chain::ChainSoFar,
         error_type,
         labels::Label,
         measurement::{Count, Kind, Measurement, Method},
@@ -31,8 +32,8 @@ pub(super) struct SpanState {
     /// The operation around it that the HTTP layer keeps, by its number.
     pub(super) kept: Option<NonZeroU64>,
     pub(super) kind: CallsiteKind,
-    /// A span below it has recorded an attempt.
-    pub(super) has_attempt: bool,
+    /// The attempts that spans below it have recorded.
+    pub(super) chain: ChainSoFar,
     /// An `ERROR` event with an `error` field was seen directly inside.
     pub(super) error_event: bool,
     /// An `aimux.event` inside that would be the reason, if it failed.
@@ -78,7 +79,7 @@ impl SpanState {
             measurement,
             operation: None,
             kept: None,
-            has_attempt: false,
+            chain: ChainSoFar::EMPTY,
             error_event: false,
             suspect: None,
             otel_status: OtelStatus::Unset,

@@ -24,12 +24,13 @@ use std::{
 const AT_ONCE: usize = 8;
 
 /// The recognised metrics that are no histograms.
-const COUNTERS: [&str; 5] = [
+const COUNTERS: [&str; 6] = [
     names::COST,
     names::CACHE_RESULTS,
     names::RATE_LIMIT_HITS,
     names::TIMEOUTS,
     names::FAILOVERS,
+    names::OPERATIONS,
 ];
 
 /// The text of families of metrics, a few series at a time.

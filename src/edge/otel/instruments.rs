@@ -5,7 +5,9 @@
 
 use super::{
     distribution::{Distribution, Unit},
-    keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute},
+    keys::{
+        AttemptKey, ChainKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute,
+    },
     meters::{Late, Meters},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
     quotas::observe_quotas,
@@ -21,7 +23,10 @@ use crate::{
     event_type::PerformanceEventType,
     names,
 };
-use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry::{
+    KeyValue,
+    metrics::{BoundCounter, Meter},
+};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hash},
@@ -57,6 +62,8 @@ pub(crate) struct Instruments {
     components: SeriesMap<ComponentKey, Distribution<f64>>,
     timers: SeriesMap<Label, Distribution<f64>>,
     experiments: SeriesMap<ExperimentKey, Distribution<f64>>,
+    chains: SeriesMap<ChainKey, BoundCounter<u64>>,
+    overheads: SeriesMap<Label, Distribution<f64>>,
     costs: Arc<CostLedger>,
     figures: Arc<SeriesFigures>,
     quotas: Arc<QuotaLedger>,
@@ -93,6 +100,8 @@ impl Instruments {
             components: SeriesMap::default(),
             timers: SeriesMap::default(),
             experiments: SeriesMap::default(),
+            chains: SeriesMap::default(),
+            overheads: SeriesMap::default(),
             costs,
             figures,
         }
@@ -141,6 +150,7 @@ impl Instruments {
         let rest = self.components.values_mut();
         let rest = rest.chain(self.timers.values_mut());
         let rest = rest.chain(self.experiments.values_mut());
+        let rest = rest.chain(self.overheads.values_mut());
         rest.chain(self.requests.values_mut())
             .for_each(Distribution::flush);
         let sizes = self.request_sizes.values_mut();
@@ -166,6 +176,7 @@ impl Instruments {
         });
         let rest = self.components.values().chain(self.timers.values());
         let rest = rest.chain(self.experiments.values());
+        let rest = rest.chain(self.overheads.values());
         let rest = rest.chain(self.requests.values());
         let sizes = self
             .request_sizes
@@ -177,6 +188,7 @@ impl Instruments {
         let maps = map(&self.attempts) + map(&self.requests) + map(&self.components);
         let maps = maps + map(&self.timers) + map(&self.experiments);
         let maps = maps + map(&self.request_sizes) + map(&self.response_sizes);
+        let maps = maps + map(&self.chains) + map(&self.overheads);
         distributions.sum::<usize>() + maps
     }
 
@@ -276,6 +288,7 @@ impl Instruments {
             Distribution::new(self.meter.request_duration.bind(&attributes))
         });
         series.record(measurement.duration);
+        self.record_chain(measurement);
         for (bytes, sizes, instrument) in [
             (
                 measurement.request_size,
@@ -296,6 +309,26 @@ impl Instruments {
                 });
                 series.record(bytes);
             }
+        }
+    }
+
+    fn record_chain(&mut self, measurement: &Measurement) {
+        let key = admit(&self.chains, ChainKey::of(measurement), &self.figures);
+        self.chains
+            .entry(key)
+            .or_insert_with(|| self.meter.operations.bind(&key.attributes(&self.labels)))
+            .add(1);
+        if let Some(nanos) = measurement.chain.overhead.get() {
+            let endpoint = measurement.endpoint.or(Label::OTHER);
+            let endpoint = admit(&self.overheads, endpoint, &self.figures);
+            self.overheads
+                .entry(endpoint)
+                .or_insert_with(|| {
+                    let attributes = attribute(names::HTTP_ROUTE, &self.labels.endpoints, endpoint);
+                    let instrument = &self.meter.operation_overhead;
+                    Distribution::new(instrument.bind(attributes.as_slice()))
+                })
+                .record(nanos);
         }
     }
 

@@ -3,12 +3,12 @@
 use crate::{
     core::{
         labels::{Label, LabelTable},
-        measurement::Method,
+        measurement::{Measurement, Method},
         recorder::LabelTables,
     },
     names,
 };
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, Value};
 use std::hash::{Hash, Hasher};
 
 /// What an attempt does, unless it says something else.
@@ -42,6 +42,56 @@ pub(super) struct ExperimentKey {
     pub(super) experiment: Label,
     pub(super) variant: Label,
     pub(super) error: Option<&'static str>,
+}
+
+/// What counts operations by their chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ChainKey {
+    pub(super) endpoint: Label,
+    pub(super) attempts: u8,
+    pub(super) outcome: &'static str,
+}
+
+impl ChainKey {
+    pub(super) fn of(operation: &Measurement) -> Self {
+        let chain = operation.chain;
+        Self {
+            endpoint: operation.endpoint.or(Label::OTHER),
+            attempts: chain.attempts.min(10),
+            outcome: match operation.failed() {
+                _ if chain.exhausted => names::EXHAUSTED,
+                true => names::FAILED,
+                false => names::ANSWERED,
+            },
+        }
+    }
+
+    pub(super) fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
+        let attempts = match self.attempts {
+            10.. => Value::from("10+"),
+            fewer => Value::from(fewer.to_string()),
+        };
+        let route = attribute(names::HTTP_ROUTE, &labels.endpoints, self.endpoint);
+        let own = [
+            KeyValue::new(names::OPERATION_ATTEMPTS, attempts),
+            KeyValue::new(names::OPERATION_OUTCOME, self.outcome),
+        ];
+        own.into_iter().chain(route).collect()
+    }
+}
+
+/// There are some thirty of these for an endpoint at the most.
+impl Fold for ChainKey {
+    fn shared(self) -> Self {
+        Self {
+            endpoint: Label::OTHER,
+            ..self
+        }
+    }
+
+    fn rest(self) -> Self {
+        self.shared()
+    }
 }
 
 /// What shares a series when there are too many.
@@ -252,6 +302,14 @@ impl Hash for RequestKey {
             | method << 32;
         state.write_u64(numbers);
         hash_error(self.error, state);
+    }
+}
+
+impl Hash for ChainKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let numbers = u64::from(self.endpoint.number()) | u64::from(self.attempts) << 16;
+        state.write_u64(numbers);
+        hash_error(Some(self.outcome), state);
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Meters {
     pub(super) rate_limit_hits: Late<Counter<u64>>,
     pub(super) timeouts: Late<Counter<u64>>,
     pub(super) failovers: Late<Counter<u64>>,
+    pub(super) operations: Late<Counter<u64>>,
+    pub(super) operation_overhead: Late<Histogram<f64>>,
 }
 
 impl Meters {
@@ -49,6 +51,8 @@ impl Meters {
         LazyLock::force(&self.rate_limit_hits);
         LazyLock::force(&self.timeouts);
         LazyLock::force(&self.failovers);
+        LazyLock::force(&self.operations);
+        LazyLock::force(&self.operation_overhead);
     }
 
     pub(super) fn new(meter: &Meter, histograms: &Meter) -> Self {
@@ -115,6 +119,15 @@ impl Meters {
                 names::FAILOVERS,
                 "{failover}",
                 "Calls that were given to another provider",
+            ),
+            operations: counter(
+                names::OPERATIONS,
+                "{operation}",
+                "Operations by how many attempts they took, and what came of these",
+            ),
+            operation_overhead: seconds(
+                names::OPERATION_OVERHEAD,
+                "Duration of an operation without its attempts and waits",
             ),
         }
     }

@@ -34,6 +34,12 @@ const HTTP_SECONDS: [f64; 19] = [
     120.0, 300.0, 600.0,
 ];
 
+/// Boundaries for what the gateway itself takes, in seconds: from ten microseconds on.
+const OVERHEAD_SECONDS: [f64; 16] = [
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 1.0, 5.0,
+];
+
 /// Boundaries for tokens and bytes: powers of four, as the GenAI conventions advise for tokens.
 const AMOUNTS: [f64; 14] = [
     1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0,
@@ -258,6 +264,7 @@ fn rendered(key: &SeriesKey, distribution: &ExponentialHistogram) -> Metric {
 fn boundaries(metric: &str) -> &'static [f64] {
     match metric {
         names::HTTP_SERVER_REQUEST_DURATION | names::COMPONENT_DURATION => &HTTP_SECONDS,
+        names::OPERATION_OVERHEAD => &OVERHEAD_SECONDS,
         names::GEN_AI_TOKEN_USAGE
         | names::HTTP_SERVER_REQUEST_BODY_SIZE
         | names::HTTP_SERVER_RESPONSE_BODY_SIZE => &AMOUNTS,

@@ -1,0 +1,203 @@
+//! What an operation's attempts came to: how many, whether anybody could answer, and what the
+//! gateway itself took.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, Window};
+use serde_json::{Value, json};
+use std::{thread::sleep, time::Duration};
+use tracing::{Level, info_span, span};
+use tracing_subscriber::layer::SubscriberExt;
+
+const SHORT: Duration = Duration::from_millis(2);
+
+fn monitor() -> PerformanceMonitor {
+    PerformanceMonitor::builder().build().unwrap()
+}
+
+fn endpoints(monitor: &PerformanceMonitor) -> EndpointsView {
+    monitor.collect();
+    monitor.endpoints(Window::SinceStart).unwrap()
+}
+
+fn providers(monitor: &PerformanceMonitor) -> ProvidersView {
+    monitor.collect();
+    monitor.providers(Window::SinceStart).unwrap()
+}
+
+fn attempt(provider: &str, status: u16) {
+    let _attempt = info_span!("attempt", provider, model = "m", status_code = status).entered();
+    sleep(SHORT);
+}
+
+#[test]
+fn spans_below_an_operation_are_its_attempts() {
+    let monitor = monitor();
+    let subscriber = tracing_subscriber::registry().with(monitor.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for statuses in [&[200][..], &[503, 200], &[503, 529, 429], &[503, 400], &[]] {
+            let last = statuses.last().copied().unwrap_or(204);
+            let _operation = info_span!(
+                "operation",
+                endpoint = "/chat",
+                method = "POST",
+                status_code = last
+            )
+            .entered();
+            // A function of the gateway's own stands between.
+            let _between = span!(Level::INFO, "route").entered();
+            for status in statuses {
+                attempt("cerebras", *status);
+            }
+            sleep(SHORT);
+        }
+    });
+    let view = endpoints(&monitor);
+    let chat = &view.endpoints["/chat"];
+    let by_attempts = json!(chat.chains.operations_by_attempts);
+    assert_eq!(by_attempts, json!({"0": 1, "1": 1, "2": 2, "3": 1}));
+    assert_eq!(chat.chains.attempts_per_operation, Some(2.0));
+    assert_eq!(chat.chains.exhausted_operations, 1, "a 400 is the caller's");
+    assert_eq!(view.aggregated.chains.exhausted_operations, 1);
+    assert_eq!(view.aggregated.chains, chat.chains);
+    let overhead = chat.chains.avg_gateway_overhead_ms.unwrap();
+    let whole = chat.all.stats.max_duration_ms.unwrap();
+    assert!(overhead >= 2.0, "{overhead}");
+    assert!(overhead < whole, "{overhead} of {whole}");
+    let faults = json!(chat.all.failed_operations_by_fault);
+    assert_eq!(
+        faults,
+        json!({"caller": 1, "policy": 0, "provider": 1, "gateway": 0, "_OTHER": 0})
+    );
+    let view = providers(&monitor);
+    let faults = json!(view.providers["cerebras"].failed_requests_by_fault);
+    assert_eq!(
+        faults,
+        json!({"caller": 1, "policy": 0, "provider": 5, "gateway": 0, "_OTHER": 0})
+    );
+}
+
+#[test]
+fn an_operation_that_names_its_provider_is_its_only_attempt() {
+    let monitor = monitor();
+    let subscriber = tracing_subscriber::registry().with(monitor.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for status in [200, 503] {
+            drop(info_span!(
+                "both",
+                endpoint = "/chat",
+                provider = "cerebras",
+                status_code = status
+            ));
+        }
+    });
+    let id = monitor.record_request_start("req", "/chat", "POST", "cerebras", "m");
+    monitor.record_request_end(id, false, 0, 0, "timeout", 0.0);
+    let chains = &endpoints(&monitor).endpoints["/chat"].chains;
+    assert_eq!(json!(chains.operations_by_attempts), json!({"1": 3}));
+    assert_eq!(chains.exhausted_operations, 2);
+    assert_eq!(chains.avg_gateway_overhead_ms, None);
+}
+
+#[test]
+fn calls_of_a_guard_are_its_attempts_and_its_waits_are_nobodys() {
+    let monitor = monitor();
+    let mut operation = monitor.operation("/chat", "POST");
+    for (status, waits) in [(529, true), (200, false)] {
+        let mut call = operation.provider_call("anthropic", "claude");
+        sleep(SHORT);
+        call.status(status);
+        call.finish();
+        if waits {
+            let _waiting = operation.waiting();
+            sleep(10 * SHORT);
+        }
+    }
+    operation.status(200);
+    operation.finish();
+    let events: Vec<Value> = monitor.recent_events().iter().map(|e| json!(e)).collect();
+    let view = endpoints(&monitor);
+    let chat = &view.endpoints["/chat"];
+    assert_eq!(json!(chat.chains.operations_by_attempts), json!({"2": 1}));
+    assert_eq!(chat.chains.attempts_per_operation, Some(2.0));
+    let (overhead, whole) = (
+        chat.chains.avg_gateway_overhead_ms.unwrap(),
+        chat.all.stats.avg_duration_ms.unwrap(),
+    );
+    assert!(whole >= 24.0, "{whole}");
+    assert!(overhead <= whole - 24.0 + 1e-3, "{overhead} of {whole}");
+    assert!(chat.chains.p99_gateway_overhead_ms.is_some());
+    assert!(view.coverage.quantile_error_percent.unwrap() < 2.2);
+    drop(events);
+    let events = monitor.recent_events();
+    let told = &events.last().unwrap().metadata;
+    assert_eq!(told["attempts"], "2");
+    assert!(told["gateway_overhead_ms"].parse::<f64>().unwrap() <= overhead + 1e-3);
+    assert!(!told.contains_key("exhausted"));
+}
+
+#[test]
+fn a_wait_in_the_span_tree_is_no_overhead() {
+    let monitor = monitor();
+    let subscriber = tracing_subscriber::registry().with(monitor.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let _operation = info_span!("operation", endpoint = "/chat", status_code = 503).entered();
+        attempt("cerebras", 503);
+        let _wait = info_span!("backoff", component = "wait", operation = "backoff").entered();
+        sleep(10 * SHORT);
+    });
+    let chat = &endpoints(&monitor).endpoints["/chat"];
+    let (overhead, whole) = (
+        chat.chains.avg_gateway_overhead_ms.unwrap(),
+        chat.all.stats.avg_duration_ms.unwrap(),
+    );
+    assert!(overhead <= whole - 22.0 + 1e-3, "{overhead} of {whole}");
+    assert_eq!(chat.chains.exhausted_operations, 1);
+}
+
+#[test]
+fn what_is_scraped_says_the_same() {
+    let monitor = monitor();
+    for status in [503, 200] {
+        let mut operation = monitor.operation("/chat", "POST");
+        let mut call = operation.provider_call("anthropic", "claude");
+        call.status(status);
+        call.finish();
+        operation.status(status);
+        operation.finish();
+    }
+    monitor.collect();
+    let families = monitor.prometheus_registry().gather();
+    let family = families
+        .iter()
+        .find(|family| family.name() == "aimux_operations_total")
+        .unwrap();
+    let mut seen: Vec<_> = family
+        .get_metric()
+        .iter()
+        .map(|metric| {
+            let label = |name| {
+                let labels = metric.get_label().iter();
+                let found = labels.clone().find(|label| label.name() == name);
+                found.map(|label| label.value().to_owned()).unwrap()
+            };
+            let outcome = label("aimux_operation_outcome");
+            (
+                label("aimux_operation_attempts"),
+                outcome,
+                metric.get_counter().get_value(),
+            )
+        })
+        .collect();
+    seen.sort_by(|a, b| a.1.cmp(&b.1));
+    let of = |outcome: &str| ("1".to_owned(), outcome.to_owned(), 1.0);
+    assert_eq!(seen, [of("answered"), of("exhausted")]);
+    let names: Vec<&str> = families.iter().map(|family| family.name()).collect();
+    assert!(names.contains(&"aimux_operation_overhead_seconds"));
+}
