@@ -10,6 +10,7 @@ use crate::{
             rule::{AlertRule, Severity},
         },
         events::PerformanceEvent,
+        prices::PriceTable,
         settings::{Settings, check_pace, check_rules},
     },
     counter::Observer,
@@ -18,7 +19,7 @@ use crate::{
     event_type::EventFilter,
 };
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Interval and retention of [`MonitorBuilder::high_performance`].
 const HIGH_PERFORMANCE: (Duration, Duration) =
@@ -53,8 +54,18 @@ pub struct MonitorBuilder {
     pub(crate) meter_provider: Option<(SdkMeterProvider, ViewReader)>,
     pub(crate) tracer_provider: Option<SdkTracerProvider>,
     pub(crate) registry: Option<prometheus::Registry>,
+    pub(crate) prices: Prices,
     #[cfg(feature = "push")]
     pub(crate) destinations: crate::edge::push::Destinations,
+}
+
+/// Where the price table comes from.
+#[derive(Debug, Default)]
+pub(crate) enum Prices {
+    #[default]
+    None,
+    Table(Box<PriceTable>),
+    File(PathBuf),
 }
 
 impl std::fmt::Debug for MonitorBuilder {
@@ -70,6 +81,19 @@ impl MonitorBuilder {
     /// The service's name in what is exported; `OTEL_SERVICE_NAME` otherwise.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.config.service_name = Some(name.into());
+        self
+    }
+
+    /// What tokens cost: gives a call that used some its cost, unless that is told.
+    pub fn price_table(mut self, table: PriceTable) -> Self {
+        self.prices = Prices::Table(Box::new(table));
+        self
+    }
+
+    /// The same, from a file: read when the monitor is built, and again on
+    /// [`reload_prices`](PerformanceMonitor::reload_prices).
+    pub fn price_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.prices = Prices::File(path.into());
         self
     }
 

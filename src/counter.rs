@@ -124,7 +124,8 @@ impl Tally for Counter {
         loop {
             let mut state = lock(&self.state);
             let mut counted = 0;
-            for measurement in measurements.by_ref().take(BATCH) {
+            for mut measurement in measurements.by_ref().take(BATCH) {
+                state.instruments.settle(&mut measurement);
                 state.instruments.record(&measurement);
                 counted += 1;
                 // What a timer observed is no event.

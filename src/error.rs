@@ -54,6 +54,9 @@ pub enum BuildError {
     #[cfg(feature = "push")]
     #[error("cannot make the HTTP client that pushes: {0}")]
     Push(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no price table in the file.
+    #[error(transparent)]
+    Prices(#[from] PriceTableError),
     /// Another global subscriber was there first.
     #[error(
         "a global tracing subscriber is already set; add `monitor.layer()` to it instead of calling `install()`"
@@ -218,4 +221,49 @@ pub enum PushError {
     /// The monitor was shut down before.
     #[error("the monitor was shut down")]
     Stopped,
+}
+
+/// Why there is no price table.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PriceTableError {
+    /// It is no table.
+    #[error("a price table must be a JSON object with an object for each model")]
+    NotATable(#[source] serde_json::Error),
+    /// There is no price in it.
+    #[error(
+        "no model in it has a price: at least one must have input_cost_per_token or \
+         output_cost_per_token in USD{}",
+        said(skipped)
+    )]
+    Empty {
+        /// The first entries that could not be read, each with what is wrong.
+        skipped: Vec<String>,
+    },
+    /// The file cannot be read.
+    #[error("the price file {path:?} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is in the file is no table.
+    #[error("the price file {path:?} holds no price table")]
+    InFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Self>,
+    },
+    /// There is no file to read again.
+    #[error("no price file was given: use MonitorBuilder::price_file, or set_price_table")]
+    NoFile,
+}
+
+fn said(skipped: &[String]) -> String {
+    let skipped = skipped.iter().map(|entry| format!("; {entry}"));
+    skipped.collect()
 }

@@ -59,6 +59,7 @@ mod lifecycle;
 mod macros;
 mod monitor;
 mod names;
+mod pricing;
 mod providers;
 #[cfg(feature = "push")]
 mod pushing;
@@ -87,6 +88,7 @@ pub use core::{
     guards::{Operation, Waiting},
     memory::{HeapSource, MemoryLimitSource, MemoryMetrics},
     operation_handle::OperationHandle,
+    prices::{PriceTable, PriceTableInfo},
     record::EventId,
     timer::{RunningTimer, Timer},
     token_usage::TokenUsage,
@@ -100,8 +102,8 @@ pub use core::{
         NetworkMetrics, OutputChunkStats, ParameterAverages, PerformanceReport, PerformanceStats,
         ProcessMetrics, ProcessResources, ProviderHealth, ProviderPerformance, ProvidersSummary,
         ProvidersView, RateLimit, RealTimeView, ResponseTime, ResponseTimes, ShareComparison,
-        Significance, SignificanceTest, Throughput, VariantComparison, VariantPerformance,
-        ViewError,
+        Significance, SignificanceTest, Throughput, UnpricedModel, VariantComparison,
+        VariantPerformance, ViewError,
     },
     window::Window,
     work::ComponentWork,
@@ -119,7 +121,7 @@ pub use edge::otel::{reader::ViewReader, streams::streams};
 pub use edge::push::{Alertmanager, Elasticsearch, Pushgateway, Webhook};
 #[cfg(feature = "push")]
 pub use error::PushError;
-pub use error::{AlertRuleError, BuildError, SettingsError, ShutdownError};
+pub use error::{AlertRuleError, BuildError, PriceTableError, SettingsError, ShutdownError};
 pub use event_type::{EventFilter, PerformanceEventType};
 pub use global::{global, timer, track_component, track_operation};
 pub use health::MonitorHealth;

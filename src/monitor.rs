@@ -1,13 +1,14 @@
 //! The monitor: the only place that wires the parts together, and starts and stops threads.
 
 use crate::{
-    builder::MonitorBuilder,
+    builder::{MonitorBuilder, Prices},
     clock::{Clock, thread_cpu},
     config::{Environment, TraceSampling},
     core::{
         alerts::{engine::Engine, figures::AlertFigures},
         cost::{Account, Work},
         events::RecentEvents,
+        prices::PriceTable,
         recorder::Recorder,
         settings::Settings,
     },
@@ -117,6 +118,12 @@ impl PerformanceMonitor {
         let sampling = builder.sampling.or(environment.sampling);
         let sampling = sampling.unwrap_or(TraceSampling::ParentBasedRatio(1.0));
 
+        let prices = match std::mem::take(&mut builder.prices) {
+            Prices::None => None,
+            Prices::Table(table) => Some(*table),
+            Prices::File(path) => Some(PriceTable::load(path)?),
+        };
+
         let account = Arc::new(Account::default());
         let runtime = OwnRuntime::new(&account)?;
         let listener = builder
@@ -152,6 +159,9 @@ impl PerformanceMonitor {
         let mut recorder = Recorder::new(Clock::start(), cores, &config);
         recorder.traces = tracer_provider.is_some();
         let recorder = Arc::new(recorder);
+        if let Some(table) = prices {
+            recorder.prices.set(table, recorder.now());
+        }
         let instruments = Instruments::new(&meter, &metrics.histograms(), &recorder);
         if metrics.ours().is_none() {
             // What the host's own settings do, they do now, and not while something is recorded.

@@ -418,6 +418,7 @@ impl Shared {
             process,
             alerts: Arc::default(),
             quotas: self.recorder.quotas.readings(&self.recorder.labels).into(),
+            prices: self.recorder.prices.info().map(Arc::new),
         };
         // A custom rule calls the host, so nothing is locked.
         let evaluation = engine.evaluate(&snapshot, &self.settings.get());

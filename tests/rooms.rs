@@ -26,6 +26,7 @@ const ROOMS: [&[&str]; 5] = [
         "lifecycle",
         "macros",
         "monitor",
+        "pricing",
         "providers",
         "pushing",
         "rehearsal",

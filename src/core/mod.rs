@@ -27,6 +27,7 @@ pub(crate) mod open;
 pub(crate) mod operation_handle;
 pub(crate) mod packed;
 pub(crate) mod packing;
+pub(crate) mod prices;
 pub(crate) mod process;
 pub(crate) mod queue;
 pub(crate) mod quotas;

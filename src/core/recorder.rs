@@ -5,6 +5,7 @@ use super::{
     labels::{Label, LabelTable},
     measurement::{Chain, Count, Kind, Measurement},
     open::{OpenBytes, OpenTable},
+    prices::PriceCell,
     queue::{Closed, Pushed, Queue},
     quotas::QuotaLedger,
 };
@@ -182,6 +183,8 @@ pub(crate) struct Recorder {
     pub(crate) unreadable_fields: AtomicU64,
     /// What providers said is left of their quotas.
     pub(crate) quotas: Arc<QuotaLedger>,
+    /// What tokens cost.
+    pub(crate) prices: Arc<PriceCell>,
     /// Traces are exported.
     pub(crate) traces: bool,
     pub(crate) metadata_keys: Vec<String>,
@@ -210,6 +213,7 @@ impl Recorder {
             dropped: Default::default(),
             unreadable_fields: AtomicU64::new(0),
             quotas: Arc::default(),
+            prices: Arc::default(),
             traces: false,
             metadata_keys: config.metadata_keys.clone(),
             disabled: config.disabled,

@@ -9,6 +9,7 @@ use crate::core::alerts::view::Alerts;
 use crate::core::events::NewestEvents;
 use crate::core::histogram::ExponentialHistogram;
 use crate::core::memory::MemoryMetrics;
+use crate::core::prices::PriceTableInfo;
 use crate::core::process::ProcessState;
 use crate::core::quotas::QuotaReading;
 use crate::core::series::{MetricInfo, SeriesKey};
@@ -60,6 +61,8 @@ pub(crate) struct Snapshot {
     pub(crate) alerts: Arc<Alerts>,
     /// What providers last said of their quotas, in no order.
     pub(crate) quotas: Arc<[QuotaReading]>,
+    /// The price table in force.
+    pub(crate) prices: Option<Arc<PriceTableInfo>>,
 }
 
 /// What an exponential series did since the start.
@@ -95,6 +98,7 @@ impl Snapshot {
             process: Arc::default(),
             alerts: Arc::default(),
             quotas: Arc::default(),
+            prices: None,
         }
     }
 

@@ -35,7 +35,9 @@ pub use faults::Faults;
 pub use history::{HistoryMetric, HistoryPoint, HistoryQuery, HistoryScope, HistoryView};
 pub use memory::{MemoryTrends, MemoryView};
 pub use process::{CpuMetrics, IoMetrics, NetworkMetrics, ProcessMetrics};
-pub use provider::{ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView};
+pub use provider::{
+    ModelPerformance, ProviderPerformance, ProvidersSummary, ProvidersView, UnpricedModel,
+};
 pub use rate_limit::RateLimit;
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
 pub use stats::{FirstTokenStats, OutputChunkStats, PerformanceStats};

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::clock::Timestamp;
 use crate::core::aggregate::{Aggregate, usd};
 use crate::core::error_type;
+use crate::core::prices::PriceTableInfo;
 use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
 use crate::core::views::faults::Faults;
@@ -20,12 +21,14 @@ use crate::core::views::{Coverage, ViewError, average, percent};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 5] = [
+pub(super) const METRICS: [&str; 7] = [
     names::GEN_AI_OPERATION_DURATION,
     names::GEN_AI_TIME_TO_FIRST_CHUNK,
     names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
     names::GEN_AI_TOKEN_USAGE,
     names::COST,
+    names::TOKEN_DETAILS,
+    names::UNPRICED,
 ];
 
 /// A provider is healthy if so many of 100 attempts succeed: the guide's limit of "critical".
@@ -44,6 +47,23 @@ pub struct ProvidersView {
     pub providers: BTreeMap<String, ProviderPerformance>,
     /// All of `providers` together.
     pub summary: ProvidersSummary,
+    /// The price table in force, if there is one.
+    pub prices: Option<PriceTableInfo>,
+    /// The models whose calls used tokens and have no cost: nobody told one, and the price table
+    /// has no price for them. Most such calls first.
+    pub unpriced_models: Vec<UnpricedModel>,
+}
+
+/// A model whose calls have no cost.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct UnpricedModel {
+    /// The provider.
+    pub provider: String,
+    /// The model; `_OTHER` stands for all whose names were not admitted.
+    pub model: String,
+    /// How many calls.
+    pub requests: u64,
 }
 
 /// What one provider did. Of each attempt, that is, of each call.
@@ -125,6 +145,12 @@ pub struct ModelPerformance {
     pub input_tokens: u64,
     /// Tokens that came from the model.
     pub output_tokens: u64,
+    /// Those of `input_tokens` that were read from a cache of the provider.
+    pub cache_read_tokens: u64,
+    /// Those of `input_tokens` that were written to a cache of the provider.
+    pub cache_write_tokens: u64,
+    /// Those of `output_tokens` that are reasoning.
+    pub reasoning_tokens: u64,
     /// The cost of all attempts, in USD.
     pub total_cost: f64,
     /// The average cost of an attempt, in USD.
@@ -164,6 +190,8 @@ pub(crate) fn providers(
         providers_count: providers.len(),
         providers,
         summary,
+        prices: snapshot.prices.as_deref().cloned(),
+        unpriced_models: unpriced(&reading, only),
     })
 }
 
@@ -217,6 +245,23 @@ pub(super) fn of_reading(
     Ok((providers, summary))
 }
 
+/// The models without a price.
+fn unpriced(reading: &Reading<'_>, only: Option<&str>) -> Vec<UnpricedModel> {
+    let series = reading.of(&[names::UNPRICED]);
+    let model = |series: &SeriesReading<'_>| UnpricedModel {
+        provider: provider_of(series.key).to_owned(),
+        model: series.label(names::GEN_AI_REQUEST_MODEL).to_owned(),
+        requests: series.sum().round() as u64,
+    };
+    let mut models: Vec<UnpricedModel> = series.map(model).collect();
+    models.retain(|model| model.requests > 0 && only.is_none_or(|only| model.provider == only));
+    models.sort_by(|a, b| {
+        let by_count = b.requests.cmp(&a.requests);
+        by_count.then_with(|| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)))
+    });
+    models
+}
+
 /// The provider of a series, under either name of the attribute.
 pub(crate) fn provider_of(key: &SeriesKey) -> &str {
     let labels = &key.labels;
@@ -246,6 +291,9 @@ struct ModelBuilder {
     output_chunk: Durations,
     input_tokens: f64,
     output_tokens: f64,
+    cache_read_tokens: f64,
+    cache_write_tokens: f64,
+    reasoning_tokens: f64,
     cost: i128,
 }
 
@@ -283,6 +331,12 @@ impl<'r> ProviderBuilder<'r> {
             names::GEN_AI_TOKEN_USAGE => match series.label(names::GEN_AI_TOKEN_TYPE) {
                 names::TOKEN_INPUT => model.input_tokens += aggregate.sum(),
                 names::TOKEN_OUTPUT => model.output_tokens += aggregate.sum(),
+                _ => {}
+            },
+            names::TOKEN_DETAILS => match series.label(names::TOKEN_DETAIL) {
+                "cache_read" => model.cache_read_tokens += aggregate.sum(),
+                "cache_write" => model.cache_write_tokens += aggregate.sum(),
+                "reasoning" => model.reasoning_tokens += aggregate.sum(),
                 _ => {}
             },
             names::COST => {
@@ -360,6 +414,9 @@ impl ModelBuilder {
             output_chunk: self.output_chunk.output_chunk(error),
             input_tokens: self.input_tokens.round() as u64,
             output_tokens: self.output_tokens.round() as u64,
+            cache_read_tokens: self.cache_read_tokens.round() as u64,
+            cache_write_tokens: self.cache_write_tokens.round() as u64,
+            reasoning_tokens: self.reasoning_tokens.round() as u64,
             total_cost: usd(self.cost),
             cost_per_request: average(usd(self.cost), self.attempts.count()),
         }

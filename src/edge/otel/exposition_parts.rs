@@ -24,13 +24,15 @@ use std::{
 const AT_ONCE: usize = 8;
 
 /// The recognised metrics that are no histograms.
-const COUNTERS: [&str; 6] = [
+const COUNTERS: [&str; 8] = [
     names::COST,
     names::CACHE_RESULTS,
     names::RATE_LIMIT_HITS,
     names::TIMEOUTS,
     names::FAILOVERS,
     names::OPERATIONS,
+    names::TOKEN_DETAILS,
+    names::UNPRICED,
 ];
 
 /// The text of families of metrics, a few series at a time.

@@ -10,6 +10,7 @@ use super::{
     },
     meters::{Late, Meters},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
+    pricing::{self, Pricing},
     quotas::observe_quotas,
     streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
 };
@@ -46,6 +47,7 @@ const MAX_SHARED: usize = 250;
 const _: () = {
     let all = MAX_SERIES + MAX_SHARED + 2;
     assert!(all < SERIES_LIMIT && 2 * all < TOKEN_SERIES_LIMIT);
+    assert!(3 * pricing::MAX_SERIES < SERIES_LIMIT);
 };
 
 type SeriesMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
@@ -65,6 +67,7 @@ pub(crate) struct Instruments {
     chains: SeriesMap<ChainKey, BoundCounter<u64>>,
     overheads: SeriesMap<Label, Distribution<f64>>,
     costs: Arc<CostLedger>,
+    pricing: Pricing,
     figures: Arc<SeriesFigures>,
     quotas: Arc<QuotaLedger>,
     /// The gauges of quotas, made once there is something to tell.
@@ -103,6 +106,7 @@ impl Instruments {
             chains: SeriesMap::default(),
             overheads: SeriesMap::default(),
             costs,
+            pricing: Pricing::new(Arc::clone(&recorder.prices)),
             figures,
         }
     }
@@ -189,10 +193,16 @@ impl Instruments {
         let maps = maps + map(&self.timers) + map(&self.experiments);
         let maps = maps + map(&self.request_sizes) + map(&self.response_sizes);
         let maps = maps + map(&self.chains) + map(&self.overheads);
-        distributions.sum::<usize>() + maps
+        distributions.sum::<usize>() + maps + self.pricing.heap_bytes()
     }
 
-    /// Records one measurement.
+    /// Completes what a measurement says of itself by what is known of its provider and model.
+    #[inline]
+    pub(crate) fn settle(&mut self, measurement: &mut Measurement) {
+        self.pricing.settle(measurement, &self.meter, &self.labels);
+    }
+
+    /// Records one measurement, which is settled.
     #[inline]
     pub(crate) fn record(&mut self, measurement: &Measurement) {
         match measurement.kind {

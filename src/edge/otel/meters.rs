@@ -30,6 +30,8 @@ pub(super) struct Meters {
     pub(super) rate_limit_hits: Late<Counter<u64>>,
     pub(super) timeouts: Late<Counter<u64>>,
     pub(super) failovers: Late<Counter<u64>>,
+    pub(super) token_details: Late<Counter<u64>>,
+    pub(super) unpriced: Late<Counter<u64>>,
     pub(super) operations: Late<Counter<u64>>,
     pub(super) operation_overhead: Late<Histogram<f64>>,
 }
@@ -51,6 +53,8 @@ impl Meters {
         LazyLock::force(&self.rate_limit_hits);
         LazyLock::force(&self.timeouts);
         LazyLock::force(&self.failovers);
+        LazyLock::force(&self.token_details);
+        LazyLock::force(&self.unpriced);
         LazyLock::force(&self.operations);
         LazyLock::force(&self.operation_overhead);
     }
@@ -119,6 +123,16 @@ impl Meters {
                 names::FAILOVERS,
                 "{failover}",
                 "Calls that were given to another provider",
+            ),
+            token_details: counter(
+                names::TOKEN_DETAILS,
+                "{token}",
+                "Tokens that are part of those of gen_ai.client.token.usage",
+            ),
+            unpriced: counter(
+                names::UNPRICED,
+                "{call}",
+                "Calls that used tokens of a model without a price",
             ),
             operations: counter(
                 names::OPERATIONS,

@@ -12,6 +12,7 @@ mod meters;
 #[cfg(not(feature = "otlp"))]
 pub(crate) mod no_export;
 pub(crate) mod observed;
+mod pricing;
 pub(crate) mod process;
 pub(crate) mod prometheus;
 #[cfg(feature = "push")]

@@ -78,6 +78,9 @@ pub(super) fn series_limit(metric: &str) -> usize {
         metric if names::EXPONENTIAL.contains(&metric) => SERIES_LIMIT,
         // By provider, model and resource.
         names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
+        // By provider and model, of which there are fewer here.
+        names::UNPRICED => 895,
+        names::TOKEN_DETAILS => SERIES_LIMIT,
         // By rule and severity.
         names::ALERTS_ACTIVE => 447,
         // By destination and reason.
