@@ -12,6 +12,7 @@ use crate::{
         events::PerformanceEvent,
         prices::PriceTable,
         settings::{Settings, check_pace, check_rules},
+        standing::HealthPolicy,
     },
     counter::Observer,
     edge::otel::reader::ViewReader,
@@ -55,6 +56,7 @@ pub struct MonitorBuilder {
     pub(crate) tracer_provider: Option<SdkTracerProvider>,
     pub(crate) registry: Option<prometheus::Registry>,
     pub(crate) prices: Prices,
+    pub(crate) health_policy: HealthPolicy,
     #[cfg(feature = "push")]
     pub(crate) destinations: crate::edge::push::Destinations,
 }
@@ -94,6 +96,22 @@ impl MonitorBuilder {
     /// [`reload_prices`](PerformanceMonitor::reload_prices).
     pub fn price_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.prices = Prices::File(path.into());
+        self
+    }
+
+    /// By what the health of providers is judged.
+    ///
+    /// ```
+    /// use aimux_otel::{HealthPolicy, PerformanceMonitor};
+    ///
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let mut policy = HealthPolicy::default();
+    /// policy.unhealthy_below_percent = 50.0;
+    /// let monitor = PerformanceMonitor::builder().health_policy(policy).build()?;
+    /// # drop(monitor); Ok(()) }
+    /// ```
+    pub fn health_policy(mut self, policy: HealthPolicy) -> Self {
+        self.health_policy = policy;
         self
     }
 
@@ -499,6 +517,13 @@ impl MonitorBuilder {
         self.destinations.check()?;
         check_pace(self.config.collection_interval, self.config.retention)?;
         self.check_alerts()?;
+        if let Some((setting, found, allowed)) = self.health_policy.wrong() {
+            return Err(BuildError::Setting {
+                setting,
+                found,
+                allowed: allowed.to_owned(),
+            });
+        }
         if !WINDOW_MEMORY.contains(&self.config.window_memory) {
             return Err(BuildError::Setting {
                 setting: "window_memory",

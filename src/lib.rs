@@ -63,6 +63,7 @@ mod pricing;
 mod providers;
 #[cfg(feature = "push")]
 mod pushing;
+mod ranking;
 mod rehearsal;
 mod summary;
 mod tick;
@@ -90,6 +91,7 @@ pub use core::{
     operation_handle::OperationHandle,
     prices::{PriceTable, PriceTableInfo},
     record::EventId,
+    standing::{HealthPolicy, HealthReason, HealthState, ProviderStanding, Ranking},
     timer::{RunningTimer, Timer},
     token_usage::TokenUsage,
     trend::PressureTrend,

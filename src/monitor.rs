@@ -11,13 +11,14 @@ use crate::{
         prices::PriceTable,
         recorder::Recorder,
         settings::Settings,
+        standing::Standings,
     },
     counter::Counter,
     edge::{
         layer::{self, Traces},
         otel::{
-            alerts, instruments::Instruments, observed::observe_cost, process::observe_process,
-            prometheus::ClassicBuckets,
+            alerts, health::observe_health, instruments::Instruments, observed::observe_cost,
+            process::observe_process, prometheus::ClassicBuckets,
         },
         own_log,
     },
@@ -201,6 +202,8 @@ impl PerformanceMonitor {
         let mut shared = Shared::new(recorder, counter, reader, config, settings, sinks, engine);
         shared.deliveries = deliveries;
         shared.account = account;
+        shared.standings = Mutex::new(Standings::new(builder.health_policy));
+        observe_health(&meter, &shared.board);
         let shared = Arc::new(shared);
         observe_process(&meter, &shared.process);
 

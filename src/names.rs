@@ -57,10 +57,8 @@ pub(crate) const CACHE_SAVED_TIME: &str = "aimux.cache.saved.time";
 pub(crate) const RATE_LIMIT_REMAINING: &str = "aimux.rate_limit.remaining";
 /// What a provider last said the quota is, split by [`RATE_LIMIT_RESOURCE`].
 pub(crate) const RATE_LIMIT_LIMIT: &str = "aimux.rate_limit.limit";
-/// The health of a provider and model, split by [`HEALTH_STATE`]: 1 for the state that it is in.
+/// The health of a provider and model: 1 healthy, 0.5 degraded, 0 unhealthy.
 pub(crate) const PROVIDER_HEALTH: &str = "aimux.provider.health";
-/// Changes of that, by [`HEALTH_STATE`] that it came to.
-pub(crate) const PROVIDER_HEALTH_CHANGES: &str = "aimux.provider.health.changes";
 
 // Metrics of the process and the system conventions.
 /// CPU time of the process, in seconds, split by [`CPU_MODE`].
@@ -180,8 +178,6 @@ pub(crate) const TOKEN_DETAIL: &str = "aimux.token.detail";
 pub(crate) const RATE_LIMIT_RESOURCE: &str = "aimux.rate_limit.resource";
 /// Whose limit it was: `provider` or `gateway`.
 pub(crate) const RATE_LIMIT_BY: &str = "aimux.rate_limit.by";
-/// `healthy`, `degraded`, `unhealthy` or `unknown`.
-pub(crate) const HEALTH_STATE: &str = "aimux.health.state";
 /// `loopback`, or `external` for all other interfaces.
 pub(crate) const NETWORK_CLASS: &str = "aimux.network.class";
 /// Who tells how much heap is used: `jemalloc` or `kernel_anonymous`.

@@ -21,6 +21,7 @@ use crate::{
         series::{Collection, SeriesKey, Value},
         settings::{Settings, SettingsCell},
         snapshot::{Configured, Snapshot},
+        standing::{Board, HealthPolicy, ProviderStanding, Standings},
         window::{WindowConfig, Windows},
     },
     counter::{Counter, lock},
@@ -31,6 +32,7 @@ use crate::{
     error::OutOfRange,
     health::MonitorHealth,
 };
+use parking_lot::RwLock;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -39,6 +41,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// An answer older than this asks for a collection.
 const FRESH: Duration = Duration::from_secs(1);
@@ -74,6 +77,10 @@ pub(crate) struct Shared {
     /// What became of what was pushed.
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) alert_changes: AlertBroadcast,
+    /// Only the tick has it; how all stand follows from it.
+    pub(crate) standings: Mutex<Standings>,
+    pub(crate) board: Arc<RwLock<Arc<Board>>>,
+    pub(crate) health_changes: watch::Sender<Arc<[ProviderStanding]>>,
     /// Until the tick takes it.
     engine: Mutex<Option<Engine>>,
     rehearsed: Mutex<Option<Rehearsed>>,
@@ -127,6 +134,9 @@ impl Shared {
             sinks,
             deliveries: Arc::default(),
             alert_changes: AlertBroadcast::new(),
+            standings: Mutex::new(Standings::new(HealthPolicy::default())),
+            board: Arc::default(),
+            health_changes: watch::Sender::default(),
             engine: Mutex::new(Some(engine)),
             rehearsed: Mutex::new(None),
             published: Mutex::new(Arc::new(snapshot)),
@@ -396,6 +406,7 @@ impl Shared {
         // collection to say so.
         let told = lock(&self.told).ends();
         windows.keep_apart(told.chain([self.latest().collected_at]));
+        self.judge(&collection);
         windows.append(collection);
         let history = windows.history();
         let recent_events = self.counter.newest(RECENT);
@@ -419,6 +430,7 @@ impl Shared {
             alerts: Arc::default(),
             quotas: self.recorder.quotas.readings(&self.recorder.labels).into(),
             prices: self.recorder.prices.info().map(Arc::new),
+            board: Arc::clone(&self.board.read()),
         };
         // A custom rule calls the host, so nothing is locked.
         let evaluation = engine.evaluate(&snapshot, &self.settings.get());
@@ -428,12 +440,23 @@ impl Shared {
         self.notify(&evaluation.changes, &evaluation.alerts, until);
     }
 
+    /// Judges by what was collected how the providers stand, and tells those who ask.
+    fn judge(&self, collection: &Collection) {
+        let (board, changed) = lock(&self.standings).judge(collection);
+        let board = Arc::new(board);
+        let before = std::mem::replace(&mut *self.board.write(), Arc::clone(&board));
+        if changed {
+            own_log::standings(before.all(), board.all());
+            self.health_changes.send_replace(Arc::clone(board.all()));
+        }
+    }
+
     fn kept_answers(&self) -> usize {
         usize::try_from(self.answer_bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     /// Memory that is taken, by what it is for; `published` is that of the snapshot.
-    fn memory(&self, windows: &Windows, published: usize) -> [(&'static str, usize); 11] {
+    fn memory(&self, windows: &Windows, published: usize) -> [(&'static str, usize); 12] {
         let (slots, totals) = windows.heap_bytes();
         let both = u64::try_from(slots + totals).unwrap_or(u64::MAX);
         self.window_bytes.store(both, Ordering::Relaxed);
@@ -448,6 +471,10 @@ impl Shared {
             (
                 "labels",
                 self.recorder.labels.heap_bytes() + self.recorder.quotas.heap_bytes(),
+            ),
+            (
+                "standings",
+                lock(&self.standings).heap_bytes() + self.board.read().heap_bytes(),
             ),
             ("queue", self.recorder.queue_bytes()),
             ("open", self.recorder.open_bytes.get()),

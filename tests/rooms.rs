@@ -29,6 +29,7 @@ const ROOMS: [&[&str]; 5] = [
         "pricing",
         "providers",
         "pushing",
+        "ranking",
         "rehearsal",
         "lib",
     ],

@@ -39,6 +39,7 @@ pub(crate) mod settings;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 pub(crate) mod span;
+pub(crate) mod standing;
 pub(crate) mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -13,6 +13,7 @@ use crate::core::prices::PriceTableInfo;
 use crate::core::process::ProcessState;
 use crate::core::quotas::QuotaReading;
 use crate::core::series::{MetricInfo, SeriesKey};
+use crate::core::standing::Board;
 use crate::core::window::History;
 
 /// What the views show also before it did anything, with zeros.
@@ -61,6 +62,8 @@ pub(crate) struct Snapshot {
     pub(crate) alerts: Arc<Alerts>,
     /// What providers last said of their quotas, in no order.
     pub(crate) quotas: Arc<[QuotaReading]>,
+    /// How providers stand.
+    pub(crate) board: Arc<Board>,
     /// The price table in force.
     pub(crate) prices: Option<Arc<PriceTableInfo>>,
 }
@@ -98,6 +101,7 @@ impl Snapshot {
             process: Arc::default(),
             alerts: Arc::default(),
             quotas: Arc::default(),
+            board: Arc::default(),
             prices: None,
         }
     }

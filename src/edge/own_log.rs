@@ -6,7 +6,10 @@
 //! target out besides.
 
 use crate::{
-    core::{alerts::change::AlertChange, memory::MemoryMetrics, settings::Settings},
+    core::{
+        alerts::change::AlertChange, memory::MemoryMetrics, settings::Settings,
+        standing::ProviderStanding,
+    },
     names,
 };
 use std::{
@@ -82,6 +85,29 @@ pub(crate) fn alert(change: &AlertChange) {
             "alert"
         );
     });
+}
+
+/// Providers have changed their state.
+pub(crate) fn standings(before: &[ProviderStanding], after: &[ProviderStanding]) {
+    for standing in after {
+        let is_it =
+            |s: &&ProviderStanding| s.provider == standing.provider && s.model == standing.model;
+        let state = before.iter().find(is_it).map(|before| before.state);
+        let state = state.unwrap_or_default();
+        if state != standing.state {
+            quietly(|| {
+                debug!(
+                    target: names::LOG_TARGET,
+                    of = &*standing.provider,
+                    its_model = &*standing.model,
+                    before = ?state,
+                    now = ?standing.state,
+                    reason = ?standing.reason,
+                    "provider health"
+                );
+            });
+        }
+    }
 }
 
 /// A host's subscriber that panics must not take the monitor with it.

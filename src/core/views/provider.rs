@@ -11,6 +11,7 @@ use crate::core::error_type;
 use crate::core::prices::PriceTableInfo;
 use crate::core::series::SeriesKey;
 use crate::core::snapshot::Snapshot;
+use crate::core::standing::{Board, HealthReason, HealthState};
 use crate::core::views::faults::Faults;
 use crate::core::views::rate_limit::{self, RateLimit};
 use crate::core::views::reading::{Reading, SeriesReading};
@@ -111,6 +112,8 @@ pub struct ProviderPerformance {
     /// faults left out; if there were none, whether the last attempt before these did. `null`
     /// before the first attempt. The window makes no difference.
     pub healthy: Option<bool>,
+    /// How it stands: as the best of its models. The window makes no difference.
+    pub health_state: HealthState,
     /// The end of the last collection with a success, in Unix seconds. The window makes no
     /// difference.
     pub last_success: Option<f64>,
@@ -135,6 +138,10 @@ pub struct ModelPerformance {
     /// The attempts.
     #[serde(flatten)]
     pub stats: PerformanceStats,
+    /// How it stands. The window makes no difference.
+    pub health_state: HealthState,
+    /// Why.
+    pub health_reason: HealthReason,
     /// How long first tokens took.
     #[serde(flatten)]
     pub first_token: FirstTokenStats,
@@ -233,6 +240,7 @@ pub(super) fn of_reading(
     for (name, builder) in builders {
         let mut provider = builder.finish(name, reading.last_minute_seconds, error);
         provider.rate_limits = rate_limit::of_provider(reading.snapshot, name);
+        provider.judge(&reading.snapshot.board);
         cost = cost.saturating_add(builder.cost);
         summary.total_requests += provider.total_requests;
         summary.successful_requests += provider.successful_requests;
@@ -243,6 +251,25 @@ pub(super) fn of_reading(
     summary.total_estimated_cost = usd(cost);
     summary.average_cost_per_request = average(usd(cost), summary.total_requests);
     Ok((providers, summary))
+}
+
+impl ProviderPerformance {
+    /// Says how it and its models stand.
+    fn judge(&mut self, board: &Board) {
+        let provider = &self.provider_name;
+        let own = board.all().iter().filter(|s| *s.provider == **provider);
+        for standing in own {
+            if let Some(model) = self.model_stats.get_mut(&*standing.model) {
+                model.health_state = standing.state;
+                model.health_reason = standing.reason;
+            }
+            // Of what is not known it says nothing.
+            self.health_state = match (self.health_state, standing.state) {
+                (state, HealthState::Unknown) | (HealthState::Unknown, state) => state,
+                (a, b) => a.min(b),
+            };
+        }
+    }
 }
 
 /// The models without a price.
@@ -396,6 +423,7 @@ impl<'r> ProviderBuilder<'r> {
             cost_per_request: average(usd(self.cost), stats.total_operations),
             total_cost: usd(self.cost),
             healthy: self.health.is_good(),
+            health_state: HealthState::Unknown,
             last_success: self.health.last_success.map(Timestamp::as_unix_seconds),
             last_failure: self.health.last_failure.map(Timestamp::as_unix_seconds),
             failed_requests_by_fault: self.faults,
@@ -412,6 +440,8 @@ impl ModelBuilder {
             stats: self.attempts.finish(last_minute_seconds, error),
             first_token: self.first_token.first_token(error),
             output_chunk: self.output_chunk.output_chunk(error),
+            health_state: HealthState::Unknown,
+            health_reason: HealthReason::TooFewSamples,
             input_tokens: self.input_tokens.round() as u64,
             output_tokens: self.output_tokens.round() as u64,
             cache_read_tokens: self.cache_read_tokens.round() as u64,

@@ -6,6 +6,7 @@ mod distribution;
 pub(crate) mod export;
 pub(crate) mod exposition;
 pub(crate) mod exposition_parts;
+pub(crate) mod health;
 pub(crate) mod instruments;
 mod keys;
 mod meters;

@@ -26,6 +26,9 @@ pub(super) const TOKEN_SERIES_LIMIT: usize = 3_583;
 /// The same for quotas.
 pub(super) const QUOTA_SERIES_LIMIT: usize = 447;
 
+/// The same for the health of providers and models.
+pub(super) const HEALTH_SERIES_LIMIT: usize = 223;
+
 /// The same for a recognised metric that somebody else records.
 pub(super) const FOREIGN_SERIES_LIMIT: usize = 4_000;
 
@@ -81,6 +84,7 @@ pub(super) fn series_limit(metric: &str) -> usize {
         // By provider and model, of which there are fewer here.
         names::UNPRICED => 895,
         names::TOKEN_DETAILS => SERIES_LIMIT,
+        names::PROVIDER_HEALTH => HEALTH_SERIES_LIMIT,
         // By rule and severity.
         names::ALERTS_ACTIVE => 447,
         // By destination and reason.
