@@ -4,6 +4,7 @@
 use crate::edge::call::CallMiddleware;
 use crate::{
     PerformanceMonitor,
+    clock::saturating_nanos,
     core::{
         events::PerformanceEvent,
         guards::Operation,
@@ -18,6 +19,7 @@ use crate::{
         work::ComponentWork,
     },
     edge::call::ProviderCall,
+    event_type::PerformanceEventType,
     health::MonitorHealth,
 };
 use std::{sync::Arc, time::Duration};
@@ -170,6 +172,70 @@ impl PerformanceMonitor {
             error_type,
             cost_usd,
         )
+    }
+
+    /// The response cache had the answer of `provider` and `model`, and what it saved, as far as
+    /// that is known: what the answer cost when it was made, in USD, and how long that took. A cost
+    /// that is negative or not finite is refused and counted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aimux_otel::{PerformanceMonitor, Window};
+    /// use std::time::Duration;
+    ///
+    /// let monitor = PerformanceMonitor::builder().build()?;
+    /// let took = Duration::from_millis(850);
+    /// monitor.cache_hit("cerebras", "llama3.1-70b", Some(0.0042), Some(took));
+    /// monitor.cache_miss("cerebras", "llama3.1-70b");
+    /// monitor.rate_limit_hit("", "");
+    /// monitor.failover("openai", "cerebras", "timeout");
+    /// monitor.collect();
+    /// let report = monitor.report(Window::SinceStart)?;
+    /// assert_eq!(report.cache.hit_rate_percent, Some(50.0));
+    /// assert_eq!(report.cache.saved_cost, 0.0042);
+    /// assert_eq!(report.cache.saved_seconds, 0.85);
+    /// assert_eq!(report.gateway_rate_limit_hits, 1);
+    /// assert_eq!(report.failovers[0].to, "cerebras");
+    /// # Ok(()) }
+    /// ```
+    pub fn cache_hit(
+        &self,
+        provider: &str,
+        model: &str,
+        cost_usd: Option<f64>,
+        took: Option<Duration>,
+    ) {
+        let event = PerformanceEventType::CacheHit;
+        let recorder = self.recorder();
+        recorder.signal(event, provider, model, |signal| {
+            if let Some(cost) = cost_usd {
+                recorder.note_cost(signal, cost);
+            }
+            signal.duration = took.map_or(0, saturating_nanos);
+        });
+    }
+
+    /// The response cache had no answer of `provider` and `model`.
+    pub fn cache_miss(&self, provider: &str, model: &str) {
+        let event = PerformanceEventType::CacheMiss;
+        self.recorder().signal(event, provider, model, |_| {});
+    }
+
+    /// A rate limit was reached: that of `provider`, or with an empty name one of the gateway's
+    /// own.
+    pub fn rate_limit_hit(&self, provider: &str, model: &str) {
+        let event = PerformanceEventType::RateLimitHit;
+        self.recorder().signal(event, provider, model, |_| {});
+    }
+
+    /// The provider `from` is given up for `to`; `reason` is in a word why, one of 32 at the most.
+    pub fn failover(&self, from: &str, to: &str, reason: &str) {
+        let recorder = self.recorder();
+        let event = PerformanceEventType::FailoverInitiated;
+        recorder.signal(event, from, "", |signal| {
+            signal.failover_to = recorder.labels.providers.label(to);
+            signal.reason = recorder.labels.reasons.label(reason);
+        });
     }
 
     /// Records an event made by hand.

@@ -204,6 +204,10 @@ pub(crate) const TOKEN_INPUT: &str = "input";
 pub(crate) const TOKEN_OUTPUT: &str = "output";
 /// The component whose work is to wait on purpose: before another attempt, or for a place.
 pub(crate) const WAIT: &str = "wait";
+/// A value of [`RATE_LIMIT_BY`].
+pub(crate) const BY_GATEWAY: &str = "gateway";
+/// A value of [`RATE_LIMIT_BY`].
+pub(crate) const BY_PROVIDER: &str = "provider";
 /// A value of [`OPERATION_OUTCOME`].
 pub(crate) const ANSWERED: &str = "answered";
 /// A value of [`OPERATION_OUTCOME`].

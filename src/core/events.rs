@@ -131,6 +131,10 @@ impl PerformanceEvent {
         ] {
             note(key, amount.get().map(|n| n.to_string()));
         }
+        if measurement.event == PerformanceEventType::CacheHit && measurement.duration > 0 {
+            let saved = measurement.duration as f64 / 1e6;
+            note("saved_ms", Some(saved.to_string()));
+        }
         let chain = measurement.chain;
         if chain.attempts > 0 {
             note("attempts", Some(chain.attempts.to_string()));

@@ -106,6 +106,22 @@ impl Recorder {
         operation
     }
 
+    /// Something that happened, with what `tell` says of it.
+    pub(crate) fn signal(
+        &self,
+        event: PerformanceEventType,
+        provider: &str,
+        model: &str,
+        tell: impl FnOnce(&mut Measurement),
+    ) {
+        let mut signal = Measurement::new(Kind::Signal, event);
+        signal.ended = self.now();
+        signal.provider = label_of(&self.labels.providers, provider);
+        signal.model = label_of(&self.labels.models, model);
+        tell(&mut signal);
+        self.offer(signal);
+    }
+
     /// One try of a variant of an experiment.
     pub(crate) fn variant(&self, test: &str, variant: &str, duration: Duration, success: bool) {
         let Ok(duration) = u64::try_from(duration.as_nanos()) else {

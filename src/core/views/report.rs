@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::core::aggregate::{Aggregate, usd};
 use crate::core::events::PerformanceEvent;
 use crate::core::memory::MemoryMetrics;
 use crate::core::snapshot::Snapshot;
@@ -19,11 +20,13 @@ use crate::core::window::Window;
 use crate::names;
 
 /// What only the report shows.
-const METRICS: [&str; 4] = [
+const METRICS: [&str; 6] = [
     names::CACHE_RESULTS,
     names::RATE_LIMIT_HITS,
     names::TIMEOUTS,
     names::FAILOVERS,
+    names::CACHE_SAVED_COST,
+    names::CACHE_SAVED_TIME,
 ];
 
 /// How many events the real-time view shows.
@@ -83,8 +86,12 @@ pub struct PerformanceReport {
     pub timers: BTreeMap<String, PerformanceStats>,
     /// What the response cache answered.
     pub cache: CacheCounts,
-    /// How often a rate limit was hit.
+    /// How often a rate limit was hit, as events tell.
     pub rate_limit_hits: u64,
+    /// Those of the gateway's own limits: of events that name no provider, outside of any attempt.
+    pub gateway_rate_limit_hits: u64,
+    /// Those of the providers' limits.
+    pub provider_rate_limit_hits: u64,
     /// How often something took too long.
     pub timeouts: u64,
     /// How often one provider stood in for another.
@@ -105,6 +112,10 @@ pub struct CacheCounts {
     pub misses: u64,
     /// How many of 100 it had; `null` without any.
     pub hit_rate_percent: Option<f64>,
+    /// What the answers that it had would have cost, in USD, as far as that was told.
+    pub saved_cost: f64,
+    /// How long they would have taken together, in seconds, as far as that was told.
+    pub saved_seconds: f64,
 }
 
 /// How often one provider stood in for another.
@@ -177,6 +188,8 @@ pub(crate) fn report(snapshot: &Snapshot, window: Window) -> Result<PerformanceR
         timers,
         cache: cache(&reading),
         rate_limit_hits: total(reading.of(&[names::RATE_LIMIT_HITS])),
+        gateway_rate_limit_hits: rate_limits_by(&reading, names::BY_GATEWAY),
+        provider_rate_limit_hits: rate_limits_by(&reading, names::BY_PROVIDER),
         timeouts: total(reading.of(&[names::TIMEOUTS])),
         failovers: failovers(&reading),
         active_alerts: alerts.len(),
@@ -189,12 +202,25 @@ fn cache(reading: &Reading<'_>) -> CacheCounts {
         let series = reading.of(&[names::CACHE_RESULTS]);
         total(series.filter(move |series| series.label(names::CACHE_RESULT) == result))
     };
+    let costs = reading.of(&[names::CACHE_SAVED_COST]);
+    let saved = costs.fold(0_i128, |sum, series| match &series.aggregate {
+        Some(Aggregate::Money(nano)) => sum.saturating_add(*nano),
+        _ => sum,
+    });
+    let seconds = reading.of(&[names::CACHE_SAVED_TIME]);
     let (hits, misses) = (of(names::CACHE_HIT), of(names::CACHE_MISS));
     CacheCounts {
         hits,
         misses,
         hit_rate_percent: percent(hits, hits.saturating_add(misses)),
+        saved_cost: usd(saved),
+        saved_seconds: seconds.map(SeriesReading::sum).sum(),
     }
+}
+
+fn rate_limits_by(reading: &Reading<'_>, by: &str) -> u64 {
+    let hits = reading.of(&[names::RATE_LIMIT_HITS]);
+    total(hits.filter(|series| series.label(names::RATE_LIMIT_BY) == by))
 }
 
 fn failovers(reading: &Reading<'_>) -> Vec<Failover> {

@@ -20,6 +20,8 @@ pub(super) enum Meaning {
     CacheWriteTokens,
     ReasoningTokens,
     Cost,
+    /// How long what a cache had would have taken, in milliseconds.
+    SavedMs,
     /// In seconds.
     TimeToFirstChunk,
     /// The same in milliseconds.
@@ -117,6 +119,7 @@ pub(super) fn recognise_in_event(name: &str) -> Option<Field> {
         "from" => Meaning::From,
         "to" => Meaning::To,
         "reason" => Meaning::Reason,
+        "saved_ms" => Meaning::SavedMs,
         _ => return recognise(name),
     };
     Some(Field {

@@ -5,7 +5,7 @@ use super::{
     field::{Field, Meaning},
 };
 use crate::{
-    clock::Timestamp,
+    clock::{Timestamp, saturating_nanos},
     core::{
         chain::ChainSoFar,
         error_type,
@@ -17,7 +17,7 @@ use crate::{
     event_type::PerformanceEventType,
     names,
 };
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, time::Duration};
 use tracing_core::field::{Field as TracingField, Visit};
 
 /// An open span of ours.
@@ -208,7 +208,10 @@ impl Reader<'_> {
             Meaning::CacheWriteTokens => measurement.cache_write_tokens = count,
             Meaning::ReasoningTokens => measurement.reasoning_tokens = count,
             Meaning::HttpOperation => self.state.kept = NonZeroU64::new(integer),
-            Meaning::Cost | Meaning::TimeToFirstChunk | Meaning::TimeToFirstChunkMs => {
+            Meaning::Cost
+            | Meaning::SavedMs
+            | Meaning::TimeToFirstChunk
+            | Meaning::TimeToFirstChunkMs => {
                 self.float(meaning, integer as f64);
             }
             // A status or an error code that is spelled as a number.
@@ -236,6 +239,10 @@ impl Reader<'_> {
                     self.unreadable();
                 }
             }
+            Meaning::SavedMs => match Duration::try_from_secs_f64(number / 1e3) {
+                Ok(saved) => measurement.duration = saturating_nanos(saved),
+                Err(_) => self.unreadable(),
+            },
             _ if number >= 0.0 && number < 2f64.powi(63) && number.fract() == 0.0 => {
                 self.integer(meaning, number as u64);
             }

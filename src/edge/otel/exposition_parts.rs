@@ -24,7 +24,7 @@ use std::{
 const AT_ONCE: usize = 8;
 
 /// The recognised metrics that are no histograms.
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 10] = [
     names::COST,
     names::CACHE_RESULTS,
     names::RATE_LIMIT_HITS,
@@ -33,6 +33,8 @@ const COUNTERS: [&str; 8] = [
     names::OPERATIONS,
     names::TOKEN_DETAILS,
     names::UNPRICED,
+    names::CACHE_SAVED_COST,
+    names::CACHE_SAVED_TIME,
 ];
 
 /// The text of families of metrics, a few series at a time.

@@ -9,7 +9,7 @@ use super::{
         AttemptKey, ChainKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute,
     },
     meters::{Late, Meters},
-    observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor},
+    observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor, observe_saved},
     pricing::{self, Pricing},
     quotas::observe_quotas,
     streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
@@ -70,6 +70,9 @@ pub(crate) struct Instruments {
     pricing: Pricing,
     figures: Arc<SeriesFigures>,
     quotas: Arc<QuotaLedger>,
+    /// What the response cache saved.
+    saved: Arc<CostLedger>,
+    saved_costs: Late<()>,
     /// The gauges of quotas, made once there is something to tell.
     quota_gauges: Late<()>,
 }
@@ -91,7 +94,10 @@ impl Instruments {
         let figures = Arc::new(SeriesFigures::default());
         observe_costs(meter, Arc::clone(&costs));
         observe_monitor(meter, recorder, Arc::clone(&figures));
+        let saved = Arc::new(CostLedger::default());
         Self {
+            saved_costs: observe_saved(meter, &saved),
+            saved,
             quota_gauges: observe_quotas(meter, &recorder.quotas, &recorder.labels),
             quotas: Arc::clone(&recorder.quotas),
             meter: Meters::new(meter, histograms),
@@ -388,6 +394,31 @@ impl Instruments {
             .record(measurement.duration);
     }
 
+    /// What it would have taken to ask instead.
+    fn record_saved(&self, hit: &Measurement) {
+        let key = AttemptKey {
+            provider: hit.provider,
+            model: hit.model,
+            operation: Label::NONE,
+            error: None,
+        };
+        if let Some(cost) = hit.cost() {
+            LazyLock::force(&self.saved_costs);
+            let sum = self.saved.entry(key, &self.labels);
+            let total = sum.load(Ordering::Relaxed).saturating_add(cost.nanos());
+            sum.store(total, Ordering::Relaxed);
+        }
+        if hit.duration > 0 {
+            let attributes: Vec<_> = key
+                .attributes(&self.labels)
+                .into_iter()
+                .filter(|pair| pair.key.as_str() != names::GEN_AI_OPERATION_NAME)
+                .collect();
+            let seconds = hit.duration().as_secs_f64();
+            self.meter.cache_saved_time.add(seconds, &attributes);
+        }
+    }
+
     fn record_signal(&self, measurement: &Measurement) {
         let labels = &self.labels;
         let provider = attribute(
@@ -407,9 +438,18 @@ impl Instruments {
                 let result = KeyValue::new(names::CACHE_RESULT, if hit { "hit" } else { "miss" });
                 let attributes: Vec<_> = attributes().chain([result]).collect();
                 self.meter.cache_results.add(1, &attributes);
+                if hit {
+                    self.record_saved(measurement);
+                }
             }
             PerformanceEventType::RateLimitHit => {
-                let attributes: Vec<_> = attributes().collect();
+                // Who is named has refused; what names nobody is a limit of the gateway's own.
+                let by = match measurement.provider {
+                    Label::NONE => names::BY_GATEWAY,
+                    _ => names::BY_PROVIDER,
+                };
+                let by = KeyValue::new(names::RATE_LIMIT_BY, by);
+                let attributes: Vec<_> = std::iter::once(by).chain(attributes()).collect();
                 self.meter.rate_limit_hits.add(1, &attributes);
             }
             PerformanceEventType::Timeout => {

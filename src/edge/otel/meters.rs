@@ -32,6 +32,7 @@ pub(super) struct Meters {
     pub(super) failovers: Late<Counter<u64>>,
     pub(super) token_details: Late<Counter<u64>>,
     pub(super) unpriced: Late<Counter<u64>>,
+    pub(super) cache_saved_time: Late<Counter<f64>>,
     pub(super) operations: Late<Counter<u64>>,
     pub(super) operation_overhead: Late<Histogram<f64>>,
 }
@@ -55,6 +56,7 @@ impl Meters {
         LazyLock::force(&self.failovers);
         LazyLock::force(&self.token_details);
         LazyLock::force(&self.unpriced);
+        LazyLock::force(&self.cache_saved_time);
         LazyLock::force(&self.operations);
         LazyLock::force(&self.operation_overhead);
     }
@@ -134,6 +136,14 @@ impl Meters {
                 "{call}",
                 "Calls that used tokens of a model without a price",
             ),
+            cache_saved_time: {
+                let meter = meter.clone();
+                late(move || {
+                    let counter = meter.f64_counter(names::CACHE_SAVED_TIME).with_unit("s");
+                    let description = "How long answers of the response cache would have taken";
+                    counter.with_description(description).build()
+                })
+            },
             operations: counter(
                 names::OPERATIONS,
                 "{operation}",

@@ -1,6 +1,9 @@
 //! What is observed at each collection instead of recorded: cost, and the monitor's own health.
 
-use super::keys::AttemptKey;
+use super::{
+    keys::AttemptKey,
+    meters::{Late, late},
+};
 use crate::{
     core::{
         cost::Account,
@@ -61,10 +64,21 @@ impl CostLedger {
 }
 
 pub(super) fn observe_costs(meter: &Meter, costs: Arc<CostLedger>) {
+    observe(meter, costs, names::COST, "Cost of calls to providers");
+}
+
+/// What was saved, which is told once there is something.
+pub(super) fn observe_saved(meter: &Meter, saved: &Arc<CostLedger>) -> Late<()> {
+    let (meter, saved) = (meter.clone(), Arc::clone(saved));
+    let description = "What answers of the response cache would have cost";
+    late(move || observe(&meter, saved, names::CACHE_SAVED_COST, description))
+}
+
+fn observe(meter: &Meter, costs: Arc<CostLedger>, name: &'static str, description: &'static str) {
     meter
-        .f64_observable_counter(names::COST)
+        .f64_observable_counter(name)
         .with_unit("USD")
-        .with_description("Cost of calls to providers")
+        .with_description(description)
         .with_callback(move |observer| {
             let entries = costs.0.lock().unwrap_or_else(PoisonError::into_inner);
             for entry in entries.values() {
