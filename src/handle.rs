@@ -4,6 +4,7 @@
 use crate::edge::call::CallMiddleware;
 use crate::{
     PerformanceMonitor,
+    cardinality::{CardinalityView, cardinality},
     clock::saturating_nanos,
     core::{
         events::PerformanceEvent,
@@ -96,6 +97,29 @@ impl PerformanceMonitor {
     #[must_use]
     pub fn health(&self) -> MonitorHealth {
         self.shared().health()
+    }
+
+    /// Which label values are admitted, and which were refused for want of room.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// use aimux_otel::{Limits, PerformanceMonitor};
+    /// use std::time::Duration;
+    ///
+    /// let mut limits = Limits::default();
+    /// limits.models = 1;
+    /// let monitor = PerformanceMonitor::builder().limits(limits).build()?;
+    /// for model in ["first", "second", "second"] {
+    ///     monitor.record_provider_request("p", model, Duration::ZERO, true, "", 0.0);
+    /// }
+    /// let models = &monitor.cardinality().labels["model"];
+    /// assert_eq!((models.admitted, models.limit, models.refused), (1, 1, 2));
+    /// assert_eq!(models.top_refused[0].value, "second");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn cardinality(&self) -> CardinalityView {
+        cardinality(self.shared())
     }
 
     /// Collects now, and waits until it is done: what was recorded before this call is then in the

@@ -41,6 +41,7 @@
 mod alerting;
 mod analysis;
 mod builder;
+mod cardinality;
 mod clock;
 mod config;
 mod core;
@@ -69,6 +70,7 @@ mod summary;
 mod tick;
 
 pub use builder::MonitorBuilder;
+pub use cardinality::{CardinalityView, LabelCardinality};
 pub use clock::Timestamp;
 pub use config::{Limits, OtlpProtocol, TraceSampling};
 pub use core::{
@@ -91,6 +93,7 @@ pub use core::{
     operation_handle::OperationHandle,
     prices::{PriceTable, PriceTableInfo},
     record::EventId,
+    refused::RefusedValue,
     standing::{HealthPolicy, HealthReason, HealthState, ProviderStanding, Ranking},
     timer::{RunningTimer, Timer},
     token_usage::TokenUsage,

@@ -36,6 +36,7 @@ const ROUTES: &[&str] = &[
     "/performance/history",
     "/performance/config",
     "/performance/summary",
+    "/performance/cardinality",
     "/performance/openapi.json",
     "/metrics",
 ];

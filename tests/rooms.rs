@@ -15,7 +15,15 @@ const ROOMS: [&[&str]; 5] = [
     &["clock", "config", "error", "event_type", "names"],
     &["core/"],
     &["edge/"],
-    &["counter", "exports", "health", "summary", "tick", "http/"],
+    &[
+        "cardinality",
+        "counter",
+        "exports",
+        "health",
+        "summary",
+        "tick",
+        "http/",
+    ],
     &[
         "alerting",
         "analysis",

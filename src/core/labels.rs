@@ -3,6 +3,7 @@
 //! An admitted value keeps its number for the life of the process, so a look-up needs no lock:
 //! the table only ever grows, by cells that are written once.
 
+use super::refused::{RefusedValue, TopRefused};
 use crate::names::OTHER;
 use std::{
     hash::{BuildHasher, RandomState},
@@ -60,6 +61,7 @@ pub(crate) struct LabelTable {
     next: AtomicU16,
     admitting: Mutex<()>,
     refused: AtomicU64,
+    top_refused: Mutex<TopRefused>,
     seeds: [u64; 2],
 }
 
@@ -77,6 +79,7 @@ impl LabelTable {
             next: AtomicU16::new(2),
             admitting: Mutex::new(()),
             refused: AtomicU64::new(0),
+            top_refused: Mutex::default(),
             seeds: [0, 1].map(|n: u64| random.hash_one(n)),
         };
         for text in configured {
@@ -102,7 +105,7 @@ impl LabelTable {
     #[inline(never)]
     fn find_or_admit(&self, text: &str) -> Label {
         if text.len() > MAX_VALUE_BYTES {
-            return self.refuse();
+            return self.refuse(text);
         }
         let digest = self.digest(text);
         match self.find(text, digest) {
@@ -135,6 +138,17 @@ impl LabelTable {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// How many values it holds at the most.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The values that were refused most.
+    pub(crate) fn top_refused(&self) -> Vec<RefusedValue> {
+        let top = self.top_refused.lock();
+        top.unwrap_or_else(PoisonError::into_inner).all()
+    }
+
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         let cells = self.cells.get().map_or(0, |cells| size_of_val(&**cells));
@@ -143,7 +157,9 @@ impl LabelTable {
             let set: usize = set.map(|text| 16 + text.len()).sum();
             size_of_val(&**texts) + set
         });
-        cells + texts
+        let top = self.top_refused.lock();
+        let top = top.unwrap_or_else(PoisonError::into_inner).heap_bytes();
+        cells + texts + top
     }
 
     fn find(&self, text: &str, digest: Digest) -> Option<Label> {
@@ -179,11 +195,15 @@ impl LabelTable {
                 return label;
             }
         }
-        self.refuse()
+        self.refuse(text)
     }
 
-    fn refuse(&self) -> Label {
+    fn refuse(&self, text: &str) -> Label {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        // Nobody waits to tell that.
+        if let Ok(mut top) = self.top_refused.try_lock() {
+            top.note(text);
+        }
         Label::OTHER
     }
 

@@ -33,6 +33,7 @@ pub(crate) mod queue;
 pub(crate) mod quotas;
 pub(crate) mod record;
 pub(crate) mod recorder;
+pub(crate) mod refused;
 pub(crate) mod rfc3339;
 pub(crate) mod series;
 pub(crate) mod settings;

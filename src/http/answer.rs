@@ -6,6 +6,7 @@ use super::{
     query::{Asked, ENDPOINT, EXPERIMENT, PROVIDER, WINDOW},
 };
 use crate::{
+    cardinality::{CardinalityView, cardinality},
     core::{
         alerts::view::{self, AlertsView},
         snapshot::Snapshot,
@@ -91,6 +92,10 @@ pub(crate) fn memory(snapshot: &Snapshot, asked: &Asked) -> Result<MemoryView, P
 pub(crate) fn summary(surface: &Surface, asked: &Asked) -> Result<PerformanceSummary, Problem> {
     let view = summary::summary(&surface.shared, window(asked));
     view.map_err(|error| no_view(&error, Vec::new))
+}
+
+pub(crate) fn labels(surface: &Surface, _: &Asked) -> Result<CardinalityView, Problem> {
+    Ok(cardinality(&surface.shared))
 }
 
 pub(crate) fn metrics(surface: &Surface) -> Result<String, Problem> {

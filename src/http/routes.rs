@@ -95,6 +95,12 @@ pub(crate) static ROUTES: &[Route] = &[
         action: Action::Get(&Json(answer::summary)),
     },
     Route {
+        path: "/performance/cardinality",
+        summary: "Which label values are admitted, and which were refused most.",
+        parameters: &[],
+        action: Action::Get(&Json(answer::labels)),
+    },
+    Route {
         path: "/performance/export",
         summary: "All that was measured, or what changed since, for other programs.",
         parameters: &[export::FORMAT, export::SINCE],
