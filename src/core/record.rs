@@ -223,14 +223,6 @@ impl Recorder {
             None => self.unreadable(),
         }
     }
-
-    /// Completes `measurement`, which began at `started`, and takes it on.
-    pub(crate) fn finish(&self, mut measurement: Measurement, started: Timestamp) {
-        measurement.ended = self.now();
-        measurement.duration = nanos(measurement.ended, started);
-        settle_status(&mut measurement);
-        self.offer(measurement);
-    }
 }
 
 /// What an event made by hand counts as.

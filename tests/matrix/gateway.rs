@@ -1,0 +1,304 @@
+//! A gateway that asks one provider after the other, as a user would write it, its client, and what
+//! the monitor says of one request.
+
+use crate::{
+    cell::{Cell, Chain, Dialect, Expected, Fate},
+    provider,
+};
+use aimux_otel::{ExportFormat, OperationHandle, PerformanceMonitor, PriceTable, Window};
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use std::{net::SocketAddr, time::Duration};
+use tokio::net::TcpListener;
+
+const TIMEOUT: Duration = Duration::from_millis(150);
+const PRICES: &str = r#"{"m": {"litellm_provider": "first", "input_cost_per_token": 1e-06,
+    "output_cost_per_token": 1e-05}}"#;
+
+#[derive(Clone)]
+struct Gateway {
+    providers: Vec<(&'static str, SocketAddr)>,
+    http: reqwest::Client,
+    monitor: PerformanceMonitor,
+}
+
+/// The whole proxy: what a user of the crate has to write.
+async fn chat(
+    State(gateway): State<Gateway>,
+    Extension(operation): Extension<OperationHandle>,
+) -> Response {
+    let mut refusal = StatusCode::SERVICE_UNAVAILABLE;
+    for (n, (provider, address)) in gateway.providers.iter().enumerate() {
+        if n > 0 {
+            gateway
+                .monitor
+                .failover(gateway.providers[n - 1].0, provider, refusal.as_str());
+        }
+        let mut call = operation.provider_call(provider, "m");
+        let request = gateway.http.post(format!("http://{address}/")).send();
+        let answer = match tokio::time::timeout(TIMEOUT, request).await {
+            Ok(Ok(answer)) => answer,
+            failed => {
+                let (error, status) = match failed {
+                    Err(_) => ("timeout", StatusCode::GATEWAY_TIMEOUT),
+                    Ok(_) => ("connection_reset", StatusCode::BAD_GATEWAY),
+                };
+                call.error(error);
+                refusal = status;
+                continue;
+            }
+        };
+        call.head(answer.status(), answer.headers());
+        let status = answer.status();
+        if status.is_success() {
+            let form = answer.headers()[CONTENT_TYPE].clone();
+            let stream = call.stream(answer.bytes_stream()).stall_after(TIMEOUT);
+            return ([(CONTENT_TYPE, form)], Body::from_stream(stream)).into_response();
+        }
+        call.answer(&answer.bytes().await.unwrap_or_default());
+        call.finish();
+        refusal = status;
+        if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
+            return status.into_response();
+        }
+    }
+    match gateway.providers.len() {
+        1 if refusal != StatusCode::INTERNAL_SERVER_ERROR => refusal,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+    .into_response()
+}
+
+/// What is not as it should be, after one request.
+pub(crate) async fn differences(cell: Cell) -> Vec<String> {
+    let table = PriceTable::from_json(PRICES).unwrap();
+    let builder = PerformanceMonitor::builder().price_table(table);
+    let monitor = builder.build().unwrap();
+    let mut providers = vec![("first", provider::serve(cell).await)];
+    if cell.chain != Chain::None {
+        let fate = match cell.chain {
+            Chain::Succeeds => Fate::Ok,
+            _ => Fate::ServerError,
+        };
+        providers.push(("second", provider::serve(Cell { fate, ..cell }).await));
+    }
+    let gateway = Gateway {
+        providers,
+        http: reqwest::Client::new(),
+        monitor: monitor.clone(),
+    };
+    let app = Router::new()
+        .route("/chat", post(chat))
+        .layer(monitor.http_layer())
+        .with_state(gateway);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    ask(address, cell).await;
+    // The operation is the last to end.
+    let ended = || {
+        monitor.collect();
+        let view = monitor.endpoints(Window::SinceStart).unwrap();
+        view.aggregated.total_operations == 1
+    };
+    for _ in 0..500 {
+        if ended() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.abort();
+    let expected = cell.expected();
+    [
+        of_operation(&monitor, &expected),
+        of_attempt(&monitor, cell, &expected),
+        of_exports(&monitor, &expected),
+    ]
+    .concat()
+}
+
+async fn ask(address: SocketAddr, cell: Cell) {
+    let request = reqwest::Client::new().post(format!("http://{address}/chat"));
+    let answer = tokio::time::timeout(TIMEOUT / 2, request.send());
+    match cell.fate {
+        // It waits for the head at most, or for the first piece.
+        Fate::HangUpBefore => drop(answer.await),
+        Fate::HangUpAfter => {
+            let mut body = answer.await.unwrap().unwrap().bytes_stream();
+            let mut seen = Vec::new();
+            while !String::from_utf8_lossy(&seen).contains("lo\"") {
+                seen.extend(body.next().await.unwrap().unwrap());
+            }
+        }
+        _ => {
+            let answer = tokio::time::timeout(Duration::from_secs(10), async {
+                let request = reqwest::Client::new().post(format!("http://{address}/chat"));
+                let answer = request.send().await.unwrap();
+                answer.bytes().await.ok();
+            });
+            answer.await.unwrap();
+        }
+    }
+}
+
+struct Check(Vec<String>);
+
+impl Check {
+    fn is(&mut self, what: &str, seen: &Value, expected: Value) {
+        if *seen != expected {
+            self.0.push(format!("{what} is {seen}, not {expected}"));
+        }
+    }
+}
+
+fn of_operation(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> {
+    let mut check = Check(Vec::new());
+    let view = json!(monitor.endpoints(Window::SinceStart).unwrap());
+    let endpoint = &view["endpoints"]["/chat"];
+    check.is(
+        "operations",
+        &endpoint["stats"]["total_operations"],
+        json!(1),
+    );
+    let failed = json!(u64::from(expected.operation_failed));
+    check.is(
+        "failed operations",
+        &endpoint["stats"]["failed_operations"],
+        failed,
+    );
+    let statuses = match expected.status {
+        Some(status) => json!({status.to_string(): 1}),
+        None => json!({}),
+    };
+    check.is("status", &endpoint["status_code_counts"], statuses);
+    let attempts = json!({expected.attempts.to_string(): 1});
+    check.is("attempts", &endpoint["operations_by_attempts"], attempts);
+    let exhausted = json!(u64::from(expected.exhausted));
+    check.is("exhausted", &endpoint["exhausted_operations"], exhausted);
+    check.0
+}
+
+fn of_attempt(monitor: &PerformanceMonitor, cell: Cell, expected: &Expected) -> Vec<String> {
+    let mut check = Check(Vec::new());
+    let view = json!(monitor.providers(Window::SinceStart).unwrap());
+    let first = &view["providers"]["first"];
+    let (errors, faults) = match expected.error {
+        Some((error, fault)) => (json!({error: 1}), Some(fault)),
+        None => (json!({}), None),
+    };
+    check.is("attempts of the first", &first["total_requests"], json!(1));
+    check.is("error", &first["error_type_counts"], errors);
+    for fault in ["caller", "policy", "provider", "gateway", "_OTHER"] {
+        let count = json!(u64::from(faults == Some(fault)));
+        check.is(fault, &first["failed_requests_by_fault"][fault], count);
+    }
+    let own_rate = match faults {
+        Some("provider") => json!(0.0),
+        Some(_) => Value::Null,
+        None => json!(100.0),
+    };
+    check.is(
+        "own success rate",
+        &first["provider_success_rate_percent"],
+        own_rate,
+    );
+    let model = &first["model_stats"]["m"];
+    let (input, output) = expected.tokens.unwrap_or((0, 0));
+    check.is("input tokens", &model["input_tokens"], json!(input));
+    check.is("output tokens", &model["output_tokens"], json!(output));
+    let cost = (input + 10 * output) as f64 / 1e6;
+    check.is("cost", &model["total_cost"], json!(cost));
+    let cached = cell.dialect == Dialect::Anthropic && expected.tokens.is_some();
+    check.is(
+        "cached tokens",
+        &model["cache_read_tokens"],
+        json!(100 * u64::from(cached)),
+    );
+    let first_token = !first["avg_time_to_first_token_ms"].is_null();
+    check.is(
+        "a first token",
+        &json!(first_token),
+        json!(expected.first_token),
+    );
+    if cell.fate == Fate::RateLimited {
+        check.is(
+            "quota left",
+            &first["rate_limits"]["requests"]["remaining"],
+            json!(0),
+        );
+    }
+    let second = u64::from(expected.attempts == 2);
+    let asked = view["providers"]["second"]["total_requests"]
+        .as_u64()
+        .unwrap_or(0);
+    check.is("attempts of the second", &json!(asked), json!(second));
+    let report = json!(monitor.report(Window::SinceStart).unwrap());
+    let failovers = report["failovers"].as_array().unwrap().len();
+    check.is("failovers", &json!(failovers), json!(second));
+    check.0
+}
+
+fn of_exports(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> {
+    let mut check = Check(Vec::new());
+    let text = |format| monitor.export(format, None).unwrap().into_string().unwrap();
+    let (metrics, otlp) = (text(ExportFormat::Prometheus), text(ExportFormat::Otlp));
+    let outcome = match expected {
+        Expected {
+            exhausted: true, ..
+        } => "exhausted",
+        Expected {
+            operation_failed: true,
+            ..
+        } => "failed",
+        _ => "answered",
+    };
+    let attempts = expected.attempts;
+    let mut scraped = vec![format!(
+        "aimux_operations_total{{aimux_operation_attempts=\"{attempts}\",aimux_operation_outcome=\"{outcome}\",http_route=\"/chat\",otel_scope_name=\"aimux-otel\"}} 1"
+    )];
+    let mut pushed = vec![format!("\"stringValue\":\"{outcome}\"")];
+    let error = expected.error.map_or(String::new(), |(error, _)| {
+        pushed.push(format!("\"stringValue\":\"{error}\""));
+        format!("error_type=\"{error}\",")
+    });
+    scraped.push(format!(
+        "gen_ai_client_operation_duration_seconds_count{{{error}gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",otel_scope_name=\"aimux-otel\"}} 1"
+    ));
+    if let Some((input, output)) = expected.tokens {
+        for (kind, tokens) in [("input", input), ("output", output)] {
+            scraped.push(format!(
+                "gen_ai_client_token_usage_sum{{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",gen_ai_token_type=\"{kind}\",otel_scope_name=\"aimux-otel\"}} {tokens}"
+            ));
+        }
+        let cost = (input + 10 * output) as f64 / 1e6;
+        scraped.push(format!(
+            "aimux_cost_total{{gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",otel_scope_name=\"aimux-otel\"}} {cost}"
+        ));
+        pushed.push(format!("\"asDouble\":{cost}"));
+    }
+    let first_tokens =
+        metrics.contains("gen_ai_client_operation_time_to_first_chunk_seconds_count");
+    let told = expected.first_token || expected.attempts == 2;
+    if first_tokens && !told {
+        check.0.push("a first token is scraped".to_owned());
+    }
+    for line in scraped {
+        if !metrics.lines().any(|scraped| scraped == line) {
+            check.0.push(format!("not scraped: {line}"));
+        }
+    }
+    for part in pushed {
+        if !otlp.contains(&part) {
+            check.0.push(format!("not in OTLP: {part}"));
+        }
+    }
+    check.0
+}
