@@ -10,10 +10,10 @@ use crate::clock::{Timestamp, saturating_nanos};
 /// What is known of the attempts so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChainSoFar {
-    /// Time in which there was an attempt, or a wait on purpose, in nanoseconds.
-    busy: u64,
-    /// The latest end of one.
+    /// The latest end of an attempt, or of a wait on purpose.
     busy_until: Timestamp,
+    /// Time in which there was one, in nanoseconds, up to some 18 minutes.
+    busy: Count,
     attempts: u8,
     succeeded: bool,
     /// The last one failed by a fault that is not the caller's.
@@ -22,8 +22,8 @@ pub(crate) struct ChainSoFar {
 
 impl ChainSoFar {
     pub(crate) const EMPTY: Self = Self {
-        busy: 0,
         busy_until: Timestamp::EPOCH,
+        busy: Count::new(0),
         attempts: 0,
         succeeded: false,
         failed_by_others: false,
@@ -48,13 +48,17 @@ impl ChainSoFar {
         // one that began in a gap between earlier ones, and ended after them, leaves that gap out.
         let from = started.max(self.busy_until);
         let more = saturating_nanos(ended.since(from));
-        self.busy = self.busy.saturating_add(more);
+        self.busy = Count::new(self.busy().saturating_add(more));
         self.busy_until = self.busy_until.max(ended);
+    }
+
+    fn busy(&self) -> u64 {
+        self.busy.get().unwrap_or(0)
     }
 
     /// What they come to, for an operation that is complete.
     pub(crate) fn of(&self, operation: &Measurement) -> Chain {
-        let overhead = operation.duration.saturating_sub(self.busy);
+        let overhead = operation.duration.saturating_sub(self.busy());
         Chain {
             attempts: self.attempts,
             exhausted: operation.failed() && !self.succeeded && self.failed_by_others,

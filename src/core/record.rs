@@ -6,7 +6,7 @@ use super::{
     labels::is_unprintable,
     measurement::{Custom, Kind, Measurement, Method},
     money::NanoUsd,
-    recorder::{DropReason, Recorder, label_of, nanos, settle_status},
+    recorder::{DropReason, Recorder, label_of, settle_status},
 };
 use crate::{clock::Timestamp, event_type::PerformanceEventType, names};
 use std::time::Duration;

@@ -32,7 +32,7 @@ pub(crate) const MAX_PAIRS: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Standings {
     policy: HealthPolicy,
-    pairs: HashMap<(Arc<str>, Arc<str>), Pair>,
+    pairs: HashMap<(Arc<str>, Arc<str>), Box<Pair>>,
     /// What this crate records counts, and what others do only where it records nothing.
     own: bool,
 }
@@ -86,13 +86,14 @@ impl Standings {
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         let keys = self.pairs.keys();
-        let texts: usize = keys.map(|(p, m)| p.len() + m.len() + 32).sum();
-        texts + self.pairs.capacity() * 8 / 7 * (size_of::<((Arc<str>, Arc<str>), Pair)>() + 1)
+        let each = size_of::<Pair>() + 32;
+        let pairs: usize = keys.map(|(p, m)| p.len() + m.len() + each).sum();
+        pairs + self.pairs.capacity() * 8 / 7 * (size_of::<((Arc<str>, Arc<str>), usize)>() + 1)
     }
 }
 
-fn standing(((provider, model), pair): (&(Arc<str>, Arc<str>), &Pair)) -> ProviderStanding {
-    let Pair { short, long, .. } = pair;
+fn standing(((provider, model), pair): (&(Arc<str>, Arc<str>), &Box<Pair>)) -> ProviderStanding {
+    let Pair { short, long, .. } = &**pair;
     let (recent, lately) = (short.sum(), long.sum());
     ProviderStanding {
         provider: Arc::clone(provider),
@@ -107,7 +108,7 @@ fn standing(((provider, model), pair): (&(Arc<str>, Arc<str>), &Pair)) -> Provid
 }
 
 fn add(
-    pairs: &mut HashMap<(Arc<str>, Arc<str>), Pair>,
+    pairs: &mut HashMap<(Arc<str>, Arc<str>), Box<Pair>>,
     policy: &HealthPolicy,
     key: &SeriesKey,
     value: &Value,
@@ -125,14 +126,16 @@ fn add(
     if pairs.len() >= MAX_PAIRS && !pairs.contains_key(&names) {
         return;
     }
-    let pair = pairs.entry(names).or_insert_with(|| Pair {
-        short: Recent::new(policy.short_window),
-        long: Recent::new(policy.long_window),
-        first_seen: now,
-        last_success: None,
-        state: HealthState::Unknown,
-        reason: HealthReason::TooFewSamples,
-        since: now,
+    let pair = pairs.entry(names).or_insert_with(|| {
+        Box::new(Pair {
+            short: Recent::new(policy.short_window),
+            long: Recent::new(policy.long_window),
+            first_seen: now,
+            last_success: None,
+            state: HealthState::Unknown,
+            reason: HealthReason::TooFewSamples,
+            since: now,
+        })
     });
     match key.labels.get(names::ERROR_TYPE).filter(|e| !e.is_empty()) {
         None => {

@@ -10,7 +10,18 @@ const PARTS: u64 = 6;
 pub(super) struct Recent {
     /// Nanoseconds.
     part: u64,
-    parts: [(u64, Outcomes); PARTS as usize],
+    parts: [Part; PARTS as usize],
+}
+
+/// There are many of these.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    /// The lowest digits of its number.
+    number: u32,
+    succeeded: u32,
+    failed: u32,
+    /// In seconds.
+    took: f32,
 }
 
 /// How many attempts came to what.
@@ -45,29 +56,29 @@ impl Recent {
         let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         Self {
             part: (nanos / PARTS).max(1),
-            parts: [(0, Outcomes::default()); PARTS as usize],
+            parts: [Part::default(); PARTS as usize],
         }
     }
 
     pub(super) fn succeed(&mut self, now: Timestamp, count: u64, took: Duration) {
         if let Some(part) = self.part(now) {
-            part.succeeded = part.succeeded.saturating_add(count);
-            part.took = part.took.saturating_add(took);
+            part.succeeded = part.succeeded.saturating_add(small(count));
+            part.took += took.as_secs_f32();
         }
     }
 
     pub(super) fn fail(&mut self, now: Timestamp, count: u64) {
         if let Some(part) = self.part(now) {
-            part.failed = part.failed.saturating_add(count);
+            part.failed = part.failed.saturating_add(small(count));
         }
     }
 
     /// Forgets what is older than the window.
     pub(super) fn forget(&mut self, now: Timestamp) {
-        let current = now.as_unix_nanos() / self.part;
-        for (number, outcomes) in &mut self.parts {
-            if number.saturating_add(PARTS) <= current {
-                *outcomes = Outcomes::default();
+        let current = (now.as_unix_nanos() / self.part) as u32;
+        for part in &mut self.parts {
+            if u64::from(current.wrapping_sub(part.number)) >= PARTS {
+                *part = Part::default();
             }
         }
     }
@@ -75,20 +86,29 @@ impl Recent {
     /// All of the window.
     pub(super) fn sum(&self) -> Outcomes {
         let parts = self.parts.iter();
-        parts.fold(Outcomes::default(), |sum, (_, part)| Outcomes {
-            succeeded: sum.succeeded.saturating_add(part.succeeded),
-            failed: sum.failed.saturating_add(part.failed),
-            took: sum.took.saturating_add(part.took),
+        parts.fold(Outcomes::default(), |sum, part| {
+            let took = Duration::try_from_secs_f32(part.took).unwrap_or_default();
+            Outcomes {
+                succeeded: sum.succeeded + u64::from(part.succeeded),
+                failed: sum.failed + u64::from(part.failed),
+                took: sum.took.saturating_add(took),
+            }
         })
     }
 
-    fn part(&mut self, now: Timestamp) -> Option<&mut Outcomes> {
+    fn part(&mut self, now: Timestamp) -> Option<&mut Part> {
         let number = now.as_unix_nanos() / self.part;
-        let at = usize::try_from(number % PARTS).ok()?;
-        let (taken, outcomes) = self.parts.get_mut(at)?;
-        if *taken != number {
-            (*taken, *outcomes) = (number, Outcomes::default());
+        let part = self.parts.get_mut(usize::try_from(number % PARTS).ok()?)?;
+        if part.number != number as u32 {
+            *part = Part {
+                number: number as u32,
+                ..Part::default()
+            };
         }
-        Some(outcomes)
+        Some(part)
     }
+}
+
+fn small(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

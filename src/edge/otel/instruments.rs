@@ -43,6 +43,9 @@ const MAX_SERIES: usize = 1_500;
 /// With so many more of these, the rest shares one, or one for what failed.
 const MAX_SHARED: usize = 250;
 
+/// Series of what operations took, by their routes; the rest shares some thirty.
+const MAX_CHAINS: usize = 400;
+
 /// There are fewer series than the SDK has room for. Of tokens there are two for each attempt.
 const _: () = {
     let all = MAX_SERIES + MAX_SHARED + 2;
@@ -329,14 +332,21 @@ impl Instruments {
     }
 
     fn record_chain(&mut self, measurement: &Measurement) {
-        let key = admit(&self.chains, ChainKey::of(measurement), &self.figures);
+        let mut key = ChainKey::of(measurement);
+        if self.chains.len() >= MAX_CHAINS && !self.chains.contains_key(&key) {
+            key = key.shared();
+        }
         self.chains
             .entry(key)
             .or_insert_with(|| self.meter.operations.bind(&key.attributes(&self.labels)))
             .add(1);
         if let Some(nanos) = measurement.chain.overhead.get() {
             let endpoint = measurement.endpoint.or(Label::OTHER);
-            let endpoint = admit(&self.overheads, endpoint, &self.figures);
+            let has_room = self.overheads.len() < MAX_CHAINS;
+            let endpoint = match has_room || self.overheads.contains_key(&endpoint) {
+                true => endpoint,
+                false => Label::OTHER,
+            };
             self.overheads
                 .entry(endpoint)
                 .or_insert_with(|| {

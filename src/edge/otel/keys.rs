@@ -80,17 +80,13 @@ impl ChainKey {
     }
 }
 
-/// There are some thirty of these for an endpoint at the most.
-impl Fold for ChainKey {
-    fn shared(self) -> Self {
+impl ChainKey {
+    /// With all other endpoints: there are some thirty of these.
+    pub(super) const fn shared(self) -> Self {
         Self {
             endpoint: Label::OTHER,
             ..self
         }
-    }
-
-    fn rest(self) -> Self {
-        self.shared()
     }
 }
 

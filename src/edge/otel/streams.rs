@@ -76,8 +76,9 @@ pub(super) fn series_limit(metric: &str) -> usize {
         | names::CACHE_RESULTS
         | names::RATE_LIMIT_HITS
         | names::TIMEOUTS
-        | names::FAILOVERS
-        | names::OPERATIONS => SERIES_LIMIT,
+        | names::FAILOVERS => SERIES_LIMIT,
+        // By route.
+        names::OPERATIONS | names::OPERATION_OVERHEAD => 447,
         metric if names::EXPONENTIAL.contains(&metric) => SERIES_LIMIT,
         // By provider, model and resource.
         names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
