@@ -6,6 +6,9 @@
 //! the same family. No provider is asked twice for one request. Any other failure, such as a 400,
 //! is the caller's and is answered at once.
 
+use aimux_otel::{PriceTable, PriceTableError};
+use serde_json::{Map, Value, json};
+
 use crate::dialect::Dialect;
 
 pub(crate) struct Provider {
@@ -33,10 +36,19 @@ pub(crate) struct Model {
     pub(crate) tokens_per_second: f64,
 }
 
-impl Model {
-    pub(crate) fn cost_usd(&self, input_tokens: u64, output_tokens: u64) -> f64 {
-        (input_tokens as f64 * self.input_price + output_tokens as f64 * self.output_price) / 1e6
-    }
+/// What the monitor reckons with, in the format that the field shares.
+pub(crate) fn prices() -> Result<PriceTable, PriceTableError> {
+    let per_token = |usd_per_million: f64| usd_per_million / 1e6;
+    let entry = |Target { provider, model }: Target| {
+        let entry = json!({
+            "litellm_provider": provider.name,
+            "input_cost_per_token": per_token(model.input_price),
+            "output_cost_per_token": per_token(model.output_price),
+        });
+        (model.name.to_owned(), entry)
+    };
+    let entries: Map<String, Value> = targets().map(entry).collect();
+    PriceTable::from_json(&Value::Object(entries).to_string())
 }
 
 /// How often an upstream fails, as a share of its attempts.

@@ -90,8 +90,14 @@ fn run(options: &Options) -> Result<(), GatewayError> {
 
 /// What is configured is in every view from the start, with zeros before its first request.
 fn monitor(options: &Options, recorded: Arc<Recorded>) -> Result<PerformanceMonitor, GatewayError> {
+    let monitor_error = |source| GatewayError::Monitor {
+        address: options.monitor_listen,
+        source,
+    };
+    let prices = catalog::prices().map_err(|error| monitor_error(error.into()))?;
     let mut builder = PerformanceMonitor::builder()
         .service_name("gateway")
+        .price_table(prices)
         .collection_interval(Duration::from_secs(1))
         .recommended_alerts()
         .serve(options.monitor_listen);
@@ -111,8 +117,5 @@ fn monitor(options: &Options, recorded: Arc<Recorded>) -> Result<PerformanceMoni
         .endpoint(proxy::MODELS)
         .endpoint(proxy::HEALTH)
         .build()
-        .map_err(|source| GatewayError::Monitor {
-            address: options.monitor_listen,
-            source,
-        })
+        .map_err(monitor_error)
 }

@@ -1,17 +1,14 @@
-//! One attempt: one call to one provider and model, and its span.
+//! One attempt: one call to one provider and model, measured by a `ProviderCall`.
 
-use std::time::{Duration, Instant};
-
-use axum::http::StatusCode;
+use aimux_otel::{OperationHandle, ProviderCall};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::Response;
 use tokio::time::timeout;
-use tracing::Span;
 
 use super::relay::Relay;
 use super::{Gateway, REQUEST_ID};
 use crate::catalog::Target;
-use crate::chat::{Chat, Refusal, Reply, Usage};
+use crate::chat::{Chat, Refusal, Reply};
 use crate::clock;
 
 pub(super) enum Answer {
@@ -55,6 +52,14 @@ impl Failure {
         }
     }
 
+    /// The same, told to the call that failed so; a status speaks for itself.
+    fn told(self, call: &mut ProviderCall) -> Self {
+        if !matches!(self, Self::Status { .. }) {
+            call.error(self.reason());
+        }
+        self
+    }
+
     /// What the client is told when nobody else can answer either.
     pub(super) fn refusal(self) -> Refusal {
         match self {
@@ -67,64 +72,54 @@ impl Failure {
     }
 }
 
-/// Calls a provider. A streamed answer comes back with its first token, and with it the span,
-/// which ends when the stream does.
-#[tracing::instrument(
-    name = "attempt",
-    skip_all,
-    fields(
-        provider = target.provider.name,
-        model = target.model.name,
-        operation = "chat",
-        status_code, error_type, ttft_ms, input_tokens, output_tokens, cost,
-    )
-)]
+/// Calls a provider. A streamed answer comes back with its first token, and the call is measured
+/// until the stream ends.
 pub(super) async fn call(
     gateway: &Gateway,
+    operation: &OperationHandle,
     target: Target,
     chat: &Chat,
     request_id: &str,
 ) -> Result<Answer, Failure> {
-    let mut attempt = Attempt::begin(target);
+    let mut call = operation.provider_call(target.provider.name, target.model.name);
     let limits = gateway.time_limits;
     let limit = if chat.stream {
-        limits.first_token
+        limits.next_token
     } else {
         limits.whole_answer
     };
     let began = clock::now();
-    let request = send(gateway, &mut attempt, chat, request_id);
+    let request = send(gateway, &mut call, target, chat, request_id);
     let response = match timeout(limit, request)
         .await
         .unwrap_or(Err(Failure::Timeout))
     {
         Ok(response) => response,
-        Err(failure) => return Err(attempt.fail(failure)),
+        Err(failure) => return Err(failure.told(&mut call)),
     };
-    let left = limit.saturating_sub(clock::now() - began);
     if chat.stream {
-        let relay = Relay::begin(response, attempt, left, limits.next_token).await?;
+        let relay = Relay::begin(response, call, target, limit).await?;
         return Ok(Answer::Stream(Box::new(relay)));
     }
-    match timeout(left, read(response, target))
-        .await
-        .unwrap_or(Err(Failure::Timeout))
-    {
+    let left = limit.saturating_sub(clock::now() - began);
+    let read = read(response, &mut call, target);
+    match timeout(left, read).await.unwrap_or(Err(Failure::Timeout)) {
         Ok(reply) => {
-            attempt.succeed(reply.usage);
+            call.finish();
             Ok(Answer::Whole(reply))
         }
-        Err(failure) => Err(attempt.fail(failure)),
+        Err(failure) => Err(failure.told(&mut call)),
     }
 }
 
 async fn send(
     gateway: &Gateway,
-    attempt: &mut Attempt,
+    call: &mut ProviderCall,
+    target: Target,
     chat: &Chat,
     request_id: &str,
 ) -> Result<Response, Failure> {
-    let Target { provider, model } = attempt.target;
+    let Target { provider, model } = target;
     let url = gateway.urls.get(provider.name).ok_or(Failure::Connection)?;
     let body = provider.dialect.write_request(chat, model.name).to_string();
     let response = gateway
@@ -136,8 +131,8 @@ async fn send(
         .send()
         .await
         .map_err(|_| Failure::Connection)?;
+    call.head(response.status(), response.headers());
     let status = response.status();
-    attempt.status(status);
     if status.is_success() {
         return Ok(response);
     }
@@ -147,6 +142,7 @@ async fn send(
         .and_then(|value| value.to_str().ok());
     let retry_after_seconds = retry_after.and_then(|seconds| seconds.parse().ok());
     let body = response.bytes().await.unwrap_or_default();
+    call.answer(&body);
     let message = provider.dialect.read_error(&body);
     let message = message.unwrap_or_else(|| format!("the provider answered {status}"));
     let refusal = Refusal {
@@ -157,85 +153,13 @@ async fn send(
     Err(Failure::Status { refusal })
 }
 
-async fn read(response: Response, target: Target) -> Result<Reply, Failure> {
+async fn read(
+    response: Response,
+    call: &mut ProviderCall,
+    target: Target,
+) -> Result<Reply, Failure> {
     let body = response.bytes().await.map_err(|_| Failure::Broken)?;
-    target
-        .provider
-        .dialect
-        .read_reply(&body)
-        .ok_or(Failure::Broken)
-}
-
-/// What is written on the attempt's span as it comes to be known.
-pub(super) struct Attempt {
-    pub(super) target: Target,
-    span: Span,
-    began: Instant,
-    over: bool,
-}
-
-impl Attempt {
-    /// Takes hold of the current span.
-    fn begin(target: Target) -> Self {
-        Self {
-            target,
-            span: Span::current(),
-            began: clock::now(),
-            over: false,
-        }
-    }
-
-    pub(super) fn span(&self) -> Span {
-        self.span.clone()
-    }
-
-    fn status(&self, status: StatusCode) {
-        self.span.record("status_code", u64::from(status.as_u16()));
-    }
-
-    pub(super) fn first_token(&self) {
-        let taken = clock::now() - self.began;
-        self.span.record("ttft_ms", milliseconds(taken));
-    }
-
-    pub(super) fn succeed(&mut self, usage: Usage) {
-        self.over = true;
-        let cost = self
-            .target
-            .model
-            .cost_usd(usage.input_tokens, usage.output_tokens);
-        self.span.record("input_tokens", usage.input_tokens);
-        self.span.record("output_tokens", usage.output_tokens);
-        self.span.record("cost", cost);
-    }
-
-    /// An error status speaks for itself; what has none is named.
-    pub(super) fn fail(&mut self, failure: Failure) -> Failure {
-        self.over = true;
-        match &failure {
-            Failure::Status { .. } => {}
-            Failure::Timeout => {
-                self.span.record("error_type", failure.reason());
-                self.span
-                    .in_scope(|| tracing::warn!(aimux.event = "timeout"));
-            }
-            Failure::Connection | Failure::Broken => {
-                self.span.record("error_type", failure.reason());
-            }
-        }
-        failure
-    }
-}
-
-impl Drop for Attempt {
-    /// Dropped on the way: the client has hung up, and nobody waits for the answer any more.
-    fn drop(&mut self) {
-        if !self.over {
-            self.span.record("error_type", "cancelled");
-        }
-    }
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
+    call.answer(&body);
+    let dialect = target.provider.dialect;
+    dialect.read_reply(&body).ok_or(Failure::Broken)
 }

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use aimux_otel::OperationHandle;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::response::Response;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::Gateway;
@@ -25,19 +26,21 @@ use crate::dialect::Dialect;
 #[tracing::instrument(skip_all, fields(endpoint = Dialect::OpenAi.endpoint(), error_type))]
 pub(super) async fn chat_completions(
     State(gateway): State<Arc<Gateway>>,
+    Extension(operation): Extension<OperationHandle>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    serve(gateway, Dialect::OpenAi, &headers, &body).await
+    serve(gateway, &operation, Dialect::OpenAi, &headers, &body).await
 }
 
 #[tracing::instrument(skip_all, fields(endpoint = Dialect::Anthropic.endpoint(), error_type))]
 pub(super) async fn messages(
     State(gateway): State<Arc<Gateway>>,
+    Extension(operation): Extension<OperationHandle>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    serve(gateway, Dialect::Anthropic, &headers, &body).await
+    serve(gateway, &operation, Dialect::Anthropic, &headers, &body).await
 }
 
 pub(super) async fn models() -> Json<Value> {
@@ -60,6 +63,7 @@ pub(super) async fn health() -> Json<Value> {
 
 async fn serve(
     gateway: Arc<Gateway>,
+    operation: &OperationHandle,
     dialect: Dialect,
     headers: &HeaderMap,
     body: &[u8],
@@ -68,7 +72,7 @@ async fn serve(
         dialect,
         request_id: gateway.request_id(headers),
     };
-    match answer(gateway, &responder, headers, body).await {
+    match answer(gateway, operation, &responder, headers, body).await {
         Ok(response) => response,
         Err(refusal) => responder.refusal(&refusal),
     }
@@ -76,6 +80,7 @@ async fn serve(
 
 async fn answer(
     gateway: Arc<Gateway>,
+    operation: &OperationHandle,
     responder: &Responder,
     headers: &HeaderMap,
     body: &[u8],
@@ -99,7 +104,8 @@ async fn answer(
         return Ok(responder.cached(&chat, &reply));
     }
 
-    let (target, answer) = gateway.ask(&targets, &chat, &responder.request_id).await?;
+    let ask = gateway.ask(operation, &targets, &chat, &responder.request_id);
+    let (target, answer) = ask.await?;
     Ok(match answer {
         Answer::Whole(reply) => {
             let response = responder.whole(target, &reply);
@@ -107,9 +113,8 @@ async fn answer(
             response
         }
         Answer::Stream(stream) => {
-            let span = stream.span();
             let stream = ToClient::new(gateway, responder, &chat, key, *stream);
-            responder.stream(target, stream.into_body(), span)
+            responder.stream(target, stream.into_body())
         }
     })
 }

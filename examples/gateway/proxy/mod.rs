@@ -49,7 +49,7 @@ pub(crate) struct Gateway {
 #[derive(Clone, Copy)]
 struct TimeLimits {
     whole_answer: Duration,
-    first_token: Duration,
+    /// Between two tokens, or before the first.
     next_token: Duration,
 }
 
@@ -61,8 +61,7 @@ impl TimeLimits {
         let limit = |seconds| pace.real(Duration::from_secs(seconds)).max(Self::LEAST);
         Self {
             whole_answer: limit(45),
-            first_token: limit(15),
-            next_token: limit(10),
+            next_token: limit(15),
         }
     }
 }

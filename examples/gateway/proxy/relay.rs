@@ -1,88 +1,78 @@
 //! Streams: from the provider's dialect to the client's, piece by piece.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use futures_util::stream;
+use aimux_otel::{ProviderCall, Stalled};
+use axum::body::{Body, Bytes};
+use futures_util::stream::{self, Stream, StreamExt};
 use reqwest::Response;
-use tokio::time::timeout;
 use tracing::Span;
 
 use super::Gateway;
-use super::attempt::{Attempt, Failure};
+use super::attempt::Failure;
 use super::cache::Key;
 use super::respond::Responder;
+use crate::catalog::Target;
 use crate::chat::{Chat, Piece, Reply, Stop, Usage};
 use crate::dialect::{Parser, StreamHead, StreamReader, StreamWriter};
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
+
 /// The provider's side of a stream.
 pub(super) struct Relay {
-    response: Response,
+    /// What passes here is measured: when the first token came, what was used, how it ended.
+    chunks: Chunks,
     events: Parser,
     reader: StreamReader,
     first: Option<Piece>,
-    limit: Duration,
-    attempt: Attempt,
+    target: Target,
 }
 
 impl Relay {
     /// Waits for the first piece, so that failing before it can still be mended elsewhere.
     pub(super) async fn begin(
         response: Response,
-        attempt: Attempt,
-        first_limit: Duration,
+        call: ProviderCall,
+        target: Target,
         limit: Duration,
     ) -> Result<Self, Failure> {
+        let chunks = call.stream(response.bytes_stream()).stall_after(limit);
         let mut relay = Self {
-            response,
+            chunks: Box::pin(chunks),
             events: Parser::default(),
-            reader: attempt.target.provider.dialect.stream_reader(),
+            reader: target.provider.dialect.stream_reader(),
             first: None,
-            limit: first_limit,
-            attempt,
+            target,
         };
         relay.first = Some(relay.next().await?);
-        relay.attempt.first_token();
-        relay.limit = limit;
         Ok(relay)
     }
 
-    pub(super) fn span(&self) -> Span {
-        self.attempt.span()
-    }
-
-    /// The next piece; how the attempt ended is on its span by the time that the last one is out.
     async fn next(&mut self) -> Result<Piece, Failure> {
-        let piece = match self.first.take() {
-            Some(piece) => Ok(piece),
-            None => self.receive().await,
-        };
-        match piece {
-            Ok(Piece::End { usage, .. }) => {
-                // Reading on to the end of the body lets the connection be used again.
-                while let Ok(Ok(Some(_))) = timeout(self.limit, self.response.chunk()).await {}
-                self.attempt.succeed(usage);
-                piece
-            }
-            Ok(Piece::Fault(_)) => Err(self.attempt.fail(Failure::Broken)),
-            Ok(piece) => Ok(piece),
-            Err(failure) => Err(self.attempt.fail(failure)),
+        if let Some(piece) = self.first.take() {
+            return Ok(piece);
         }
-    }
-
-    async fn receive(&mut self) -> Result<Piece, Failure> {
         loop {
             while let Some(event) = self.events.next_event() {
-                if let Some(piece) = self.reader.read(&event) {
-                    return Ok(piece);
+                match self.reader.read(&event) {
+                    Some(Piece::Fault(_)) => return Err(Failure::Broken),
+                    Some(piece @ Piece::End { .. }) => {
+                        // Reading on to the end of the body lets the connection be used again.
+                        while let Some(Ok(_)) = self.chunks.next().await {}
+                        return Ok(piece);
+                    }
+                    Some(piece) => return Ok(piece),
+                    None => {}
                 }
             }
-            match timeout(self.limit, self.response.chunk()).await {
-                Ok(Ok(Some(bytes))) => self.events.push(&bytes),
-                Ok(Ok(None) | Err(_)) => return Err(Failure::Broken),
-                Err(_) => return Err(Failure::Timeout),
+            match self.chunks.next().await {
+                Some(Ok(bytes)) => self.events.push(&bytes),
+                Some(Err(error)) if error.is::<Stalled>() => return Err(Failure::Timeout),
+                Some(Err(_)) | None => return Err(Failure::Broken),
             }
         }
     }
@@ -108,7 +98,7 @@ impl ToClient {
         relay: Relay,
     ) -> Self {
         let reply = Reply {
-            model: relay.attempt.target.model.name.to_owned(),
+            model: relay.target.model.name.to_owned(),
             text: String::new(),
             stop: Stop::End,
             usage: Usage::default(),

@@ -1,11 +1,9 @@
 //! Responses to the client, in its dialect.
 
-use aimux_otel::SpanBody;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::Response;
-use tracing::Span;
 
 use super::{CACHE, PROVIDER, REQUEST_ID};
 use crate::catalog::Target;
@@ -32,9 +30,7 @@ impl Responder {
         response
     }
 
-    /// The span of the attempt stays open until the stream ends or the client hangs up.
-    pub(super) fn stream(&self, target: Target, body: Body, attempt: Span) -> Response {
-        let body = Body::new(SpanBody::new(body, attempt));
+    pub(super) fn stream(&self, target: Target, body: Body) -> Response {
         let mut response = self.response(200, "text/event-stream", body);
         came_from(&mut response, target);
         response

@@ -1,5 +1,7 @@
 //! Routing with failover: from target to target until one answers.
 
+use aimux_otel::OperationHandle;
+
 use super::Gateway;
 use super::attempt::{self, Answer, Failure};
 use crate::catalog::Target;
@@ -10,6 +12,7 @@ impl Gateway {
     /// a stream that breaks after its first token is not tried elsewhere.
     pub(super) async fn ask(
         &self,
+        operation: &OperationHandle,
         targets: &[Target],
         chat: &Chat,
         request_id: &str,
@@ -17,7 +20,7 @@ impl Gateway {
         let mut targets = targets.iter().copied().peekable();
         let mut last = Failure::Connection;
         while let Some(target) = targets.next() {
-            last = match attempt::call(self, target, chat, request_id).await {
+            last = match attempt::call(self, operation, target, chat, request_id).await {
                 Ok(answer) => return Ok((target, answer)),
                 Err(failure) => failure,
             };

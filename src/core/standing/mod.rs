@@ -80,7 +80,10 @@ impl Standings {
         for pair in self.pairs.values_mut() {
             changed |= pair.judge(&self.policy, collection.until);
         }
-        (Board::new(self.pairs.iter().map(standing)), changed)
+        (
+            Board::new(self.pairs.iter().map(|(names, pair)| standing(names, pair))),
+            changed,
+        )
     }
 
     /// Bytes on the heap.
@@ -92,8 +95,8 @@ impl Standings {
     }
 }
 
-fn standing(((provider, model), pair): (&(Arc<str>, Arc<str>), &Box<Pair>)) -> ProviderStanding {
-    let Pair { short, long, .. } = &**pair;
+fn standing((provider, model): &(Arc<str>, Arc<str>), pair: &Pair) -> ProviderStanding {
+    let Pair { short, long, .. } = pair;
     let (recent, lately) = (short.sum(), long.sum());
     ProviderStanding {
         provider: Arc::clone(provider),
