@@ -2,6 +2,10 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod alerts;
+#[cfg_attr(
+    not(feature = "server"),
+    allow(dead_code, reason = "neither a head nor a stream is read")
+)]
 pub(crate) mod answer;
 pub(crate) mod chain;
 pub(crate) mod classic;

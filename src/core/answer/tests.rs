@@ -218,6 +218,10 @@ fn the_lines_of_events_may_be_written_in_any_way() {
             "data: {}\ndata: {}\n\n",
             "{\"choices\":", "[{\"delta\":{\"content\":\"a\"}}]}"
         ),
+        format!(
+            "data: {}\r\ndata: {}\r\n\r\n",
+            "{\"choices\":", "[{\"delta\":{\"content\":\"a\"}}]}"
+        ),
     ] {
         assert_eq!(stream(&text).chunks, 1, "{text:?}");
     }
