@@ -47,14 +47,12 @@ pub(super) struct ChainBuilder {
 }
 
 impl ChainBuilder {
-    /// Adds `series`, if it is one of [`METRICS`]; whether it is.
-    pub(super) fn add(&mut self, series: &SeriesReading<'_>) -> bool {
+    /// Adds `series`, which is one of [`METRICS`].
+    pub(super) fn add(&mut self, series: &SeriesReading<'_>) {
         match &*series.key.metric {
             names::OPERATION_OVERHEAD => self.overhead.add(series),
-            names::OPERATIONS => self.add_operations(series),
-            _ => return false,
+            _ => self.add_operations(series),
         }
-        true
     }
 
     fn add_operations(&mut self, series: &SeriesReading<'_>) {

@@ -16,11 +16,18 @@ use crate::core::window::Window;
 use crate::names;
 
 pub(super) const METRICS: [&str; 5] = [
+    OPERATIONS[0],
+    OPERATIONS[1],
+    OPERATIONS[2],
+    chain::METRICS[0],
+    chain::METRICS[1],
+];
+
+/// What tells that there is an endpoint.
+const OPERATIONS: [&str; 3] = [
     names::HTTP_SERVER_REQUEST_DURATION,
     names::HTTP_SERVER_REQUEST_BODY_SIZE,
     names::HTTP_SERVER_RESPONSE_BODY_SIZE,
-    chain::METRICS[0],
-    chain::METRICS[1],
 ];
 
 /// All endpoints: the answer of `/performance/endpoints`.
@@ -136,12 +143,21 @@ pub(super) fn of_reading(
         builders.entry(endpoint).or_default();
         shown.insert(endpoint);
     }
-    for series in reading.of(&METRICS) {
+    for series in reading.of(&OPERATIONS) {
         let endpoint = series.label(names::HTTP_ROUTE);
         let builder = builders.entry(endpoint).or_default();
         if series.aggregate.is_some() {
             builder.add(series);
             shown.insert(endpoint);
+        }
+    }
+    // Of an endpoint that another scope tells of, we may know chains only.
+    for series in reading.of(&chain::METRICS) {
+        if let Some(builder) = builders.get_mut(series.label(names::HTTP_ROUTE))
+            && series.aggregate.is_some()
+        {
+            builder.chains.add(series);
+            builder.chain_series.push(series);
         }
     }
     if let Some(only) = only {
@@ -161,9 +177,10 @@ pub(super) fn of_reading(
             .series
             .iter()
             .for_each(|series| everything.add(series));
-        builder.chain_series.iter().for_each(|series| {
-            chains.add(series);
-        });
+        builder
+            .chain_series
+            .iter()
+            .for_each(|series| chains.add(series));
     }
     // Its percentiles are not shown, so their error is not either.
     let all = everything.finish(reading, &mut ErrorBound::default());
@@ -193,10 +210,6 @@ struct EndpointBuilder<'r> {
 
 impl<'r> EndpointBuilder<'r> {
     fn add(&mut self, series: &'r SeriesReading<'_>) {
-        if self.chains.add(series) {
-            self.chain_series.push(series);
-            return;
-        }
         let method = series.label(names::HTTP_REQUEST_METHOD);
         self.all.add(series);
         self.methods.entry(method).or_default().add(series);
