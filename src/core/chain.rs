@@ -64,6 +64,8 @@ impl ChainSoFar {
             exhausted: operation.failed() && !self.succeeded && self.failed_by_others,
             overhead: match self.attempts {
                 0 => Count::NONE,
+                // They took longer than is kept, and so nothing tells what is left.
+                _ if self.busy() >= Count::LARGEST => Count::NONE,
                 _ => Count::new(overhead),
             },
         }
@@ -155,6 +157,10 @@ mod tests {
         assert_eq!(waited.of(&whole).overhead.get(), Some(100));
         let late = chain(&[attempt(0, 2_000, None)], &whole);
         assert_eq!(late.overhead.get(), Some(0), "it ended after its operation");
+        let half_an_hour = 1_800_000_000_000;
+        let long = [attempt(0, half_an_hour, None)];
+        let overhead = chain(&long, &operation(half_an_hour, None)).overhead;
+        assert_eq!(overhead, Count::NONE, "longer than is kept");
     }
 
     proptest! {
