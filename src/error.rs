@@ -259,7 +259,10 @@ pub enum PriceTableError {
         source: Box<Self>,
     },
     /// There is no file to read again.
-    #[error("no price file was given: use MonitorBuilder::price_file, or set_price_table")]
+    #[error(
+        "the price table in force was not loaded from a file: use MonitorBuilder::price_file, or \
+         set_price_table with a table of PriceTable::load"
+    )]
     NoFile,
 }
 

@@ -9,8 +9,8 @@
 )]
 
 use aimux_otel::{
-    BuildError, ExportFormat, PerformanceMonitor, PriceTable, PriceTableError, ProvidersView,
-    TokenUsage, Window,
+    BuildError, ExportFormat, Limits, PerformanceMonitor, PriceTable, PriceTableError,
+    ProvidersView, TokenUsage, Window,
 };
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
@@ -133,6 +133,25 @@ fn a_cost_that_is_told_wins_and_what_has_no_price_is_told() {
     };
     assert_eq!(of("m-20250101").as_deref(), Some("0.001"));
     assert_eq!(of("other"), None);
+}
+
+#[test]
+fn who_was_not_admitted_has_no_price() {
+    let mut limits = Limits::default();
+    limits.providers = 0;
+    let monitor = PerformanceMonitor::builder()
+        .limits(limits)
+        .price_table(table(&json!({"m": priced(1e-06)})))
+        .build()
+        .unwrap();
+    call(&monitor, "m", TokenUsage::new(1_000, 0));
+    let view = view(&monitor);
+    let other = &view.providers["_OTHER"];
+    assert_eq!((other.total_cost, other.input_tokens), (0.0, 1_000));
+    assert_eq!(
+        json!(view.unpriced_models),
+        json!([{"provider": "_OTHER", "model": "m", "requests": 1}])
+    );
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl PriceTable {
             let (name, rest) = model.split_at_checked(at)?;
             is_version(rest.get(1..)?).then_some(name)
         });
-        let mut names = std::iter::once(model).chain(versions);
+        let names = std::iter::once(model).chain(versions);
+        let mut names = names.chain(tuned(model));
         let entry = names.find_map(|name| self.entry(provider, name, known))?;
         Some(&entry.price)
     }
@@ -41,11 +42,29 @@ impl PriceTable {
     }
 }
 
+/// Parts of a provider that have a name of their own in the table.
+const PARTS: [(&str, &str); 5] = [
+    ("azure_text", "azure"),
+    ("bedrock_converse", "bedrock"),
+    ("bedrock_mantle", "bedrock"),
+    ("cohere_chat", "cohere"),
+    ("text-completion-openai", "openai"),
+];
+
 /// Whether an entry's provider is that one, or a part of it such as `vertex_ai-anthropic_models`.
 fn fits(entry: &str, provider: &str) -> bool {
-    let rest = entry.strip_prefix(provider);
-    !provider.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
-        || entry == "text-completion-openai" && provider == "openai"
+    let rest = entry
+        .strip_prefix(provider)
+        .filter(|_| !provider.is_empty());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        || PARTS.contains(&(entry, provider))
+}
+
+/// `ft:gpt-4o-2024-08-06` of `ft:gpt-4o-2024-08-06:somebody::id`, a model that was tuned.
+fn tuned(model: &str) -> Option<&str> {
+    let rest = model.strip_prefix("ft:")?;
+    let end = rest.find(':')?;
+    model.get(.."ft:".len() + end)
 }
 
 /// Where a version may begin, the last place first.
@@ -58,15 +77,14 @@ fn boundaries(model: &str) -> impl Iterator<Item = usize> {
 }
 
 /// Whether this is the version of a model, and not another model's name: a date or a number of three
-/// digits or more, `v` and a number, `latest` and its like.
+/// digits or more, `v` and a number, or `latest`.
 fn is_version(text: &str) -> bool {
-    let mut parts = text.split(['-', '@', ':', '.', '_']);
+    let mut parts = text.split(['-', '@', ':', '.', '_']).peekable();
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let word = |part: &str| {
-        matches!(part, "latest" | "preview" | "exp" | "beta")
-            || part.strip_prefix('v').is_some_and(digits)
-    };
+    let word = |part: &str| part == "latest" || part.strip_prefix('v').is_some_and(digits);
     let first = parts.next().unwrap_or_default();
-    (word(first) || digits(first) && first.len() >= 3)
+    // A month and its year.
+    let is_month = first.len() == 2 && parts.peek().is_some_and(|year| year.len() == 4);
+    (word(first) || digits(first) && (first.len() >= 3 || is_month))
         && parts.all(|part| word(part) || digits(part))
 }

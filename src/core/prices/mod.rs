@@ -8,7 +8,6 @@ mod tests;
 
 use crate::{clock::Timestamp, error::PriceTableError};
 use parking_lot::Mutex;
-use price::Prices;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -58,7 +57,8 @@ const MAX_SKIPPED: usize = 20;
 /// Of an entry these are read: `litellm_provider`, and the prices in USD per token
 /// `input_cost_per_token`, `output_cost_per_token`, `cache_read_input_token_cost`,
 /// `cache_creation_input_token_cost` and `output_cost_per_reasoning_token`, each also with
-/// `_above_200k_tokens` or another number of thousands, which counts where the prompt is longer.
+/// `_above_200k_tokens` or another number of thousands, which counts where the prompt is longer, or
+/// in `tiered_pricing`; and `alias_of`.
 /// Prices are kept exactly as they are written, down to 10⁻¹⁸ USD; a cost is computed in whole
 /// numbers, and rounded once, half to even, to nano-USD.
 ///
@@ -69,8 +69,9 @@ const MAX_SKIPPED: usize = 20;
 ///    is the price of `gpt-4o-2024-08-06`, and never that of `gpt-4o-mini`.
 ///
 /// The names of providers that the OpenTelemetry conventions have are known by those of the table
-/// too, such as `aws.bedrock` by `bedrock`. Where the table knows nothing of the provider, the
-/// entry `model` counts, whoever's it is.
+/// too, such as `aws.bedrock` by `bedrock`. Where the table knows nothing of the provider, or none
+/// was told, the entry `model` counts, whoever's it is. A call has no cost, and is told of, where
+/// there is no price for some of the tokens that it used.
 #[derive(Debug, Clone)]
 pub struct PriceTable {
     entries: HashMap<Box<str>, Entry>,
@@ -120,16 +121,29 @@ impl PriceTable {
             skipped_entries: Vec::new(),
             path: None,
         };
+        let mut aliases = Vec::new();
         for (model, entry) in all {
             // It says what an entry looks like.
             if model == "sample_spec" {
                 continue;
             }
-            match Prices::read(&entry) {
-                Ok(Some(prices)) => table.add(&model, &entry, prices),
+            if let Some(of) = entry.get("alias_of").and_then(Value::as_str) {
+                aliases.push((model, of.to_owned()));
+                continue;
+            }
+            match Price::read(&entry) {
+                Ok(Some(price)) => table.add(&model, &entry, price),
                 // Such as a price per image or second.
                 Ok(None) => {}
                 Err(wrong) => table.skip(&model, &wrong),
+            }
+        }
+        for (alias, of) in aliases {
+            match table.entries.get(of.as_str()).cloned() {
+                Some(entry) => {
+                    table.entries.insert(alias.into(), entry);
+                }
+                None => table.skip(&alias, &format!("alias_of is {of:?}, which has no price")),
             }
         }
         if table.entries.is_empty() {
@@ -147,14 +161,11 @@ impl PriceTable {
         self
     }
 
-    fn add(&mut self, model: &str, entry: &Value, prices: Price) {
+    fn add(&mut self, model: &str, entry: &Value, price: Price) {
         let provider = entry.get("litellm_provider").and_then(Value::as_str);
         let provider: Box<str> = provider.unwrap_or_default().into();
         self.providers.insert(provider.clone());
-        let entry = Entry {
-            provider,
-            price: prices,
-        };
+        let entry = Entry { provider, price };
         self.entries.insert(model.into(), entry);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::core::money::NanoUsd;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// 10⁻¹⁸ USD for a token: up to some 18 USD.
 type Atto = u64;
@@ -37,46 +38,51 @@ pub(crate) struct Price {
     above: Box<[(u64, Prices)]>,
 }
 
-impl Prices {
-    /// Those of an entry; `None` if it has none per token, and what is wrong if one is no price.
-    pub(super) fn read(entry: &Value) -> Result<Option<Price>, String> {
+impl Price {
+    /// That of an entry; `None` if it has none per token, and what is wrong if one is no price.
+    pub(super) fn read(entry: &Value) -> Result<Option<Self>, String> {
         let Value::Object(entry) = entry else {
             return Err("it must be an object".to_owned());
         };
-        let mut base = Self::default();
-        let mut above: Vec<(u64, Self)> = Vec::new();
-        for (key, value) in entry {
-            let (name, tokens) = match tier(key) {
-                Some((name, tokens)) => (name, Some(tokens)),
-                None => (key.as_str(), None),
-            };
-            let prices = match tokens {
-                None => &mut base,
-                Some(tokens) if Self::default().place(name).is_some() => {
-                    let at = above.iter().position(|(at, _)| *at == tokens);
-                    let at = at.unwrap_or_else(|| {
-                        above.push((tokens, Self::default()));
-                        above.len() - 1
-                    });
-                    match above.get_mut(at) {
-                        Some((_, prices)) => prices,
-                        None => continue,
-                    }
-                }
-                Some(_) => continue,
-            };
-            if let Some(place) = prices.place(name) {
-                *place = price(key, value)?;
+        // By the number of tokens that a prompt has to exceed.
+        let mut tiers: BTreeMap<u64, Prices> = BTreeMap::new();
+        if let Some(Value::Array(ranges)) = entry.get("tiered_pricing") {
+            for range in ranges {
+                let from = range.pointer("/range/0").and_then(Value::as_f64);
+                let from = from.filter(|from| (0.0..1e12).contains(from));
+                let from = from.ok_or("tiered_pricing: each must have a range of tokens")?;
+                let members = range.as_object().into_iter().flatten();
+                tiers.entry(from as u64).or_default().read(members)?;
             }
         }
+        for (key, value) in entry {
+            let (name, above) = tier(key).unwrap_or((key, 0));
+            tiers.entry(above).or_default().read([(name, value)])?;
+        }
+        let base = tiers.remove(&0).unwrap_or_default();
         if base.input.is_none() && base.output.is_none() {
             return Ok(None);
         }
-        above.sort_by_key(|(tokens, _)| *tokens);
-        Ok(Some(Price {
+        tiers.retain(|_, prices| *prices != Prices::default());
+        Ok(Some(Self {
             base,
-            above: above.into(),
+            above: tiers.into_iter().collect(),
         }))
+    }
+}
+
+impl Prices {
+    /// Takes over those members that are prices.
+    fn read<'e>(
+        &mut self,
+        members: impl IntoIterator<Item = (impl AsRef<str>, &'e Value)>,
+    ) -> Result<(), String> {
+        for (name, value) in members {
+            if let Some(place) = self.place(name.as_ref()) {
+                *place = price(name.as_ref(), value)?;
+            }
+        }
+        Ok(())
     }
 
     fn place(&mut self, key: &str) -> Option<&mut Option<Atto>> {
@@ -91,7 +97,7 @@ impl Prices {
     }
 }
 
-/// `input_cost_per_token_above_200k_tokens` is `input_cost_per_token` from 200,000 tokens on.
+/// `input_cost_per_token_above_200k_tokens` is `input_cost_per_token` for more than 200,000 tokens.
 fn tier(key: &str) -> Option<(&str, u64)> {
     let (name, rest) = key.split_once("_above_")?;
     let thousands: u64 = rest.strip_suffix("k_tokens")?.parse().ok()?;
@@ -131,17 +137,18 @@ fn atto(usd: f64) -> Option<Atto> {
 }
 
 impl Price {
-    /// What so many tokens cost, rounded half to even; `None` beyond some nine billion USD.
+    /// What so many tokens cost, rounded half to even; `None` if there is no price for some of them,
+    /// or beyond some nine billion USD.
     pub(crate) fn of(&self, tokens: &Tokens) -> Option<NanoUsd> {
         let longer = |(above, _): &&(u64, Prices)| tokens.input > *above;
         let tier = self.above.iter().rev().find(longer).map(|(_, p)| *p);
         let tier = tier.unwrap_or_default();
         let base = &self.base;
-        let input = tier.input.or(base.input).unwrap_or(0);
-        let output = tier.output.or(base.output).unwrap_or(0);
-        let cache_read = tier.cache_read.or(base.cache_read).unwrap_or(input);
-        let cache_write = tier.cache_write.or(base.cache_write).unwrap_or(input);
-        let reasoning = tier.reasoning.or(base.reasoning).unwrap_or(output);
+        let input = tier.input.or(base.input);
+        let output = tier.output.or(base.output);
+        let cache_read = tier.cache_read.or(base.cache_read).or(input);
+        let cache_write = tier.cache_write.or(base.cache_write).or(input);
+        let reasoning = tier.reasoning.or(base.reasoning).or(output);
 
         // More of the cache than there is input is the cache's all the same.
         let uncached = tokens.input.saturating_sub(tokens.cache_read);
@@ -154,8 +161,9 @@ impl Price {
             (spoken, output),
             (tokens.reasoning, reasoning),
         ];
-        let sum = parts.iter().try_fold(0_u128, |sum, (tokens, price)| {
-            sum.checked_add(u128::from(*tokens).checked_mul(u128::from(*price))?)
+        let used = parts.iter().filter(|(tokens, _)| *tokens > 0);
+        let sum = used.fold(Some(0_u128), |sum, (tokens, price)| {
+            sum?.checked_add(u128::from(*tokens).checked_mul(u128::from((*price)?))?)
         })?;
         let (nanos, rest) = (sum / ATTO_PER_NANO, sum % ATTO_PER_NANO);
         let up = match (rest * 2).cmp(&ATTO_PER_NANO) {

@@ -15,7 +15,8 @@ pub struct HealthPolicy {
     /// What counts where there is too little in the short one, and what its durations are compared
     /// with: 15 minutes.
     pub long_window: Duration,
-    /// With fewer attempts in the short window, the long one counts: 10.
+    /// With fewer attempts in the short window, the long one counts: 20, so that one failure alone
+    /// changes nothing.
     pub least_samples: u64,
     /// With fewer attempts in the long one, the state is unknown: 20.
     pub least_samples_long: u64,
@@ -39,7 +40,7 @@ impl Default for HealthPolicy {
         Self {
             short_window: Duration::from_secs(60),
             long_window: Duration::from_secs(15 * 60),
-            least_samples: 10,
+            least_samples: 20,
             least_samples_long: 20,
             degraded_below_percent: 95.0,
             unhealthy_below_percent: 80.0,

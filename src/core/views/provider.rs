@@ -104,6 +104,10 @@ pub struct ProviderPerformance {
     /// How long further chunks of streamed answers took.
     #[serde(flatten)]
     pub output_chunk: OutputChunkStats,
+    /// Tokens that went to its models.
+    pub input_tokens: u64,
+    /// Tokens that came from its models.
+    pub output_tokens: u64,
     /// The average cost of an attempt, in USD.
     pub cost_per_request: Option<f64>,
     /// The cost of all attempts, in USD.
@@ -403,7 +407,7 @@ impl<'r> ProviderBuilder<'r> {
                 builder.finish(last_minute_seconds, error),
             )
         });
-        let model_stats = models.collect();
+        let model_stats: BTreeMap<String, ModelPerformance> = models.collect();
         ProviderPerformance {
             provider_name: name.to_owned(),
             total_requests: stats.total_operations,
@@ -420,6 +424,8 @@ impl<'r> ProviderBuilder<'r> {
             p99_9_response_time_ms: stats.p99_9_duration_ms,
             first_token: self.first_token.first_token(error),
             output_chunk: self.output_chunk.output_chunk(error),
+            input_tokens: model_stats.values().map(|model| model.input_tokens).sum(),
+            output_tokens: model_stats.values().map(|model| model.output_tokens).sum(),
             cost_per_request: average(usd(self.cost), stats.total_operations),
             total_cost: usd(self.cost),
             healthy: self.health.is_good(),

@@ -144,6 +144,7 @@ impl Instruments {
 
     /// Records what waits, for somebody who collects.
     pub(crate) fn flush(&mut self) {
+        self.pricing.refresh();
         if !self.quotas.is_empty() {
             LazyLock::force(&self.quota_gauges);
         }

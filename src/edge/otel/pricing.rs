@@ -84,11 +84,7 @@ impl Pricing {
         meters: &Meters,
         labels: &LabelTables,
     ) {
-        let generation = self.cell.generation();
-        if generation != self.generation {
-            self.generation = generation;
-            self.table = self.cell.table();
-        }
+        self.refresh();
         let key = self.key(attempt);
         let pair = self.pairs.entry(key).or_default();
         for ((detail, amount), counter) in DETAILS.iter().zip(details).zip(&mut pair.details) {
@@ -106,8 +102,8 @@ impl Pricing {
         if !to_price {
             return;
         }
-        if pair.looked_up != Some(generation) {
-            pair.looked_up = Some(generation);
+        if pair.looked_up != Some(self.generation) {
+            pair.looked_up = Some(self.generation);
             let table = self.table.as_deref();
             pair.price = table.and_then(|table| find(table, key, labels));
         }
@@ -123,7 +119,7 @@ impl Pricing {
 
     fn key(&self, attempt: &Measurement) -> AttemptKey {
         let key = |provider: Label, model: Label| AttemptKey {
-            provider: provider.or(Label::OTHER),
+            provider,
             model: model.or(Label::OTHER),
             operation: Label::NONE,
             error: None,
@@ -136,6 +132,15 @@ impl Pricing {
         }
     }
 
+    /// Lets go of a table that is no longer in force.
+    pub(super) fn refresh(&mut self) {
+        let generation = self.cell.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.table = self.cell.table();
+        }
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         let pairs = self.pairs.capacity() * 8 / 7 * (size_of::<(AttemptKey, Pair)>() + 1);
@@ -143,15 +148,13 @@ impl Pricing {
     }
 }
 
-/// What was not admitted has no name, and so no price.
+/// What was not admitted has no name, and so no price; of a provider that was not told, the model
+/// says enough.
 fn find(table: &PriceTable, key: AttemptKey, labels: &LabelTables) -> Option<Price> {
-    if key.model == Label::OTHER {
+    if key.model == Label::OTHER || key.provider == Label::OTHER {
         return None;
     }
-    let provider = match key.provider {
-        Label::OTHER => Arc::default(),
-        provider => labels.providers.text(provider)?,
-    };
+    let provider = labels.providers.text(key.provider).unwrap_or_default();
     let model = labels.models.text(key.model)?;
     table.price(&provider, &model).cloned()
 }
