@@ -11,11 +11,8 @@
 
 use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, Window};
 use serde_json::{Value, json};
-use std::{thread::sleep, time::Duration};
 use tracing::{Level, info_span, span};
 use tracing_subscriber::layer::SubscriberExt;
-
-const SHORT: Duration = Duration::from_millis(2);
 
 fn monitor() -> PerformanceMonitor {
     PerformanceMonitor::builder().build().unwrap()
@@ -31,9 +28,31 @@ fn providers(monitor: &PerformanceMonitor) -> ProvidersView {
     monitor.providers(Window::SinceStart).unwrap()
 }
 
+/// What the events say of one operation, in nanoseconds: its duration, that of all its attempts
+/// and waits, and its overhead.
+fn told(monitor: &PerformanceMonitor) -> (u128, u128, u128) {
+    monitor.collect();
+    let (mut whole, mut busy, mut overhead) = (0, 0, None);
+    for event in monitor.recent_events() {
+        let took = event.duration.map_or(0, |took| took.as_nanos());
+        match &*event.component {
+            "endpoint" => {
+                whole = took;
+                let ms: Option<f64> = event
+                    .metadata
+                    .get("gateway_overhead_ms")
+                    .map(|ms| ms.parse().unwrap());
+                overhead = ms.map(|ms| (ms * 1e6).round() as u128);
+            }
+            "provider" | "wait" => busy += took,
+            _ => {}
+        }
+    }
+    (whole, busy, overhead.unwrap())
+}
+
 fn attempt(provider: &str, status: u16) {
     let _attempt = info_span!("attempt", provider, model = "m", status_code = status).entered();
-    sleep(SHORT);
 }
 
 #[test]
@@ -55,7 +74,6 @@ fn spans_below_an_operation_are_its_attempts() {
             for status in statuses {
                 attempt("cerebras", *status);
             }
-            sleep(SHORT);
         }
     });
     let view = endpoints(&monitor);
@@ -66,10 +84,7 @@ fn spans_below_an_operation_are_its_attempts() {
     assert_eq!(chat.chains.exhausted_operations, 1, "a 400 is the caller's");
     assert_eq!(view.aggregated.chains.exhausted_operations, 1);
     assert_eq!(view.aggregated.chains, chat.chains);
-    let overhead = chat.chains.avg_gateway_overhead_ms.unwrap();
-    let whole = chat.all.stats.max_duration_ms.unwrap();
-    assert!(overhead >= 2.0, "{overhead}");
-    assert!(overhead < whole, "{overhead} of {whole}");
+    assert!(chat.chains.avg_gateway_overhead_ms.is_some());
     let faults = json!(chat.all.failed_operations_by_fault);
     assert_eq!(
         faults,
@@ -111,53 +126,87 @@ fn calls_of_a_guard_are_its_attempts_and_its_waits_are_nobodys() {
     let mut operation = monitor.operation("/chat", "POST");
     for (status, waits) in [(529, true), (200, false)] {
         let mut call = operation.provider_call("anthropic", "claude");
-        sleep(SHORT);
         call.status(status);
         call.finish();
         if waits {
             let _waiting = operation.waiting();
-            sleep(10 * SHORT);
+            // Something whose duration is told.
+            let _work = monitor.track_component("wait");
+            monitor.collect();
         }
     }
     operation.status(200);
     operation.finish();
-    let events: Vec<Value> = monitor.recent_events().iter().map(|e| json!(e)).collect();
+    let (whole, busy, overhead) = told(&monitor);
+    // The work is within the wait, which takes a little longer.
+    assert!(overhead <= whole - busy, "{overhead} of {whole} and {busy}");
     let view = endpoints(&monitor);
     let chat = &view.endpoints["/chat"];
     assert_eq!(json!(chat.chains.operations_by_attempts), json!({"2": 1}));
     assert_eq!(chat.chains.attempts_per_operation, Some(2.0));
-    let (overhead, whole) = (
-        chat.chains.avg_gateway_overhead_ms.unwrap(),
-        chat.all.stats.avg_duration_ms.unwrap(),
+    assert_eq!(chat.chains.exhausted_operations, 0);
+    let shown = chat.chains.avg_gateway_overhead_ms.unwrap();
+    assert!(
+        (shown * 1e6 - overhead as f64).abs() < 1.0,
+        "{shown} and {overhead}"
     );
-    assert!(whole >= 24.0, "{whole}");
-    assert!(overhead <= whole - 24.0 + 1e-3, "{overhead} of {whole}");
     assert!(chat.chains.p99_gateway_overhead_ms.is_some());
     assert!(view.coverage.quantile_error_percent.unwrap() < 2.2);
-    drop(events);
     let events = monitor.recent_events();
     let told = &events.last().unwrap().metadata;
     assert_eq!(told["attempts"], "2");
-    assert!(told["gateway_overhead_ms"].parse::<f64>().unwrap() <= overhead + 1e-3);
     assert!(!told.contains_key("exhausted"));
 }
 
 #[test]
-fn a_wait_in_the_span_tree_is_no_overhead() {
+fn the_gateways_overhead_is_what_is_left_of_the_operation() {
     let monitor = monitor();
     let subscriber = tracing_subscriber::registry().with(monitor.layer());
     tracing::subscriber::with_default(subscriber, || {
         let _operation = info_span!("operation", endpoint = "/chat", status_code = 503).entered();
         attempt("cerebras", 503);
-        let _wait = info_span!("backoff", component = "wait", operation = "backoff").entered();
-        sleep(10 * SHORT);
+        let wait = info_span!("backoff", component = "wait", operation = "backoff").entered();
+        monitor.collect();
+        drop(wait);
+        attempt("openai", 503);
+        // Work of another kind is the gateway's.
+        let _work = info_span!("parse", component = "parser").entered();
     });
+    let (whole, busy, overhead) = told(&monitor);
+    assert_eq!(overhead, whole - busy);
+    assert!(overhead > 0);
     let chat = &endpoints(&monitor).endpoints["/chat"];
-    let (overhead, whole) = (
-        chat.chains.avg_gateway_overhead_ms.unwrap(),
-        chat.all.stats.avg_duration_ms.unwrap(),
-    );
-    assert!(overhead <= whole - 22.0 + 1e-3, "{overhead} of {whole}");
+    assert_eq!(chat.chains.exhausted_operations, 1);
+}
+
+#[tokio::test]
+async fn below_the_http_layer_spans_and_handles_are_its_attempts() {
+    use aimux_otel::OperationHandle;
+    use axum::{Extension, Router, body::Body, http::Request, http::StatusCode, routing::post};
+    use tower::ServiceExt;
+
+    let monitor = monitor();
+    let subscriber = tracing_subscriber::registry().with(monitor.layer());
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let handler = async |Extension(operation): Extension<OperationHandle>| {
+        attempt("cerebras", 503);
+        let mut call = operation.provider_call("openai", "m");
+        call.status(529);
+        call.finish();
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let app: Router = Router::new()
+        .route("/chat", post(handler))
+        .layer(monitor.http_layer());
+    let request = Request::post("/chat").body(Body::empty()).unwrap();
+    let answer = app.oneshot(request).await.unwrap();
+    axum::body::to_bytes(Body::new(answer.into_body()), 1_000)
+        .await
+        .unwrap();
+    let (whole, busy, overhead) = told(&monitor);
+    assert_eq!(overhead, whole - busy);
+    let chat = &endpoints(&monitor).endpoints["/chat"];
+    assert_eq!(json!(chat.chains.operations_by_attempts), json!({"2": 1}));
     assert_eq!(chat.chains.exhausted_operations, 1);
 }
 

@@ -110,12 +110,14 @@ pub(crate) async fn differences(cell: Cell) -> Vec<String> {
         let view = monitor.endpoints(Window::SinceStart).unwrap();
         view.aggregated.total_operations == 1
     };
-    for _ in 0..500 {
-        if ended() {
-            break;
+    let wait = async {
+        while !ended() {
+            tokio::task::yield_now().await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .ok();
     server.abort();
     let expected = cell.expected();
     [

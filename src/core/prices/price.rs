@@ -48,11 +48,16 @@ impl Price {
         let mut tiers: BTreeMap<u64, Prices> = BTreeMap::new();
         if let Some(Value::Array(ranges)) = entry.get("tiered_pricing") {
             for range in ranges {
+                let mut prices = Prices::default();
+                prices.read(range.as_object().into_iter().flatten())?;
+                // Such as prices of something else than tokens.
+                if prices == Prices::default() {
+                    continue;
+                }
                 let from = range.pointer("/range/0").and_then(Value::as_f64);
                 let from = from.filter(|from| (0.0..1e12).contains(from));
                 let from = from.ok_or("tiered_pricing: each must have a range of tokens")?;
-                let members = range.as_object().into_iter().flatten();
-                tiers.entry(from as u64).or_default().read(members)?;
+                tiers.insert(from as u64, prices);
             }
         }
         for (key, value) in entry {

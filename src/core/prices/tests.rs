@@ -155,6 +155,7 @@ fn ranges_of_prompts_and_other_names_of_a_model_are_understood() {
             {"range": [0, 32000.0], "input_cost_per_token": 1e-06, "output_cost_per_token": 4e-06},
             {"range": [32000.0, 128000.0], "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06},
         ]},
+        "p/search": {"tiered_pricing": [{"input_cost_per_query": 0.005, "max_results_range": [0, 25]}]},
         "p/other": {"alias_of": "p/tiered"},
         "p/lost": {"alias_of": "nobody"},
         "p/broken": {"tiered_pricing": [{"input_cost_per_token": 1e-06}]},
