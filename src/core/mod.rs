@@ -28,6 +28,7 @@ pub(crate) mod memory;
 pub(crate) mod moment;
 pub(crate) mod money;
 pub(crate) mod open;
+pub(crate) mod open_operation;
 pub(crate) mod operation_handle;
 pub(crate) mod packed;
 pub(crate) mod packing;

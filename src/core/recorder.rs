@@ -5,6 +5,7 @@ use super::{
     labels::{Label, LabelTable},
     measurement::{Chain, Count, Kind, Measurement},
     open::{OpenBytes, OpenTable},
+    open_operation::OpenOperation,
     prices::PriceCell,
     queue::{Closed, Pushed, Queue},
     quotas::QuotaLedger,
@@ -138,31 +139,6 @@ impl LabelTables {
             ("failover_reason", &self.reasons),
             ("timer", &self.timers),
         ]
-    }
-}
-
-/// An operation that somebody began by hand, or the HTTP layer.
-#[derive(Debug)]
-pub(crate) struct OpenOperation {
-    pub(crate) started: Timestamp,
-    pub(crate) measurement: Measurement,
-    /// The attempts that spans and guards below it have recorded.
-    pub(crate) chain: ChainSoFar,
-    /// Whoever keeps it is sure to end it, however long it takes.
-    pub(crate) guarded: bool,
-}
-
-impl OpenOperation {
-    /// Takes over what a span inside tells and the one who keeps the operation does not know.
-    pub(crate) fn enrich(&mut self, by: &Measurement) {
-        let own = &mut self.measurement;
-        own.endpoint = own.endpoint.or(by.endpoint);
-        own.method = own.method.or(by.method);
-        own.status = own.status.or(by.status);
-        own.error = own.error.or(by.error);
-        own.request_size = own.request_size.or(by.request_size);
-        own.response_size = own.response_size.or(by.response_size);
-        own.cost = own.cost.or(by.cost);
     }
 }
 

@@ -4,10 +4,9 @@
 //! is limited here, before the SDK sees them: what comes later shares a series under `_OTHER`.
 
 use super::{
+    chains::Chains,
     distribution::{Distribution, Unit},
-    keys::{
-        AttemptKey, ChainKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute,
-    },
+    keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute},
     meters::{Late, Meters},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor, observe_saved},
     pricing::{self, Pricing},
@@ -24,10 +23,7 @@ use crate::{
     event_type::PerformanceEventType,
     names,
 };
-use opentelemetry::{
-    KeyValue,
-    metrics::{BoundCounter, Meter},
-};
+use opentelemetry::{KeyValue, metrics::Meter};
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hash},
@@ -43,9 +39,6 @@ const MAX_SERIES: usize = 1_500;
 /// With so many more of these, the rest shares one, or one for what failed.
 const MAX_SHARED: usize = 250;
 
-/// Series of what operations took, by their routes; the rest shares some thirty.
-const MAX_CHAINS: usize = 400;
-
 /// There are fewer series than the SDK has room for. Of tokens there are two for each attempt.
 const _: () = {
     let all = MAX_SERIES + MAX_SHARED + 2;
@@ -53,7 +46,7 @@ const _: () = {
     assert!(3 * pricing::MAX_SERIES < SERIES_LIMIT);
 };
 
-type SeriesMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
+pub(super) type SeriesMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -67,8 +60,7 @@ pub(crate) struct Instruments {
     components: SeriesMap<ComponentKey, Distribution<f64>>,
     timers: SeriesMap<Label, Distribution<f64>>,
     experiments: SeriesMap<ExperimentKey, Distribution<f64>>,
-    chains: SeriesMap<ChainKey, BoundCounter<u64>>,
-    overheads: SeriesMap<Label, Distribution<f64>>,
+    chains: Chains,
     costs: Arc<CostLedger>,
     pricing: Pricing,
     figures: Arc<SeriesFigures>,
@@ -112,8 +104,7 @@ impl Instruments {
             components: SeriesMap::default(),
             timers: SeriesMap::default(),
             experiments: SeriesMap::default(),
-            chains: SeriesMap::default(),
-            overheads: SeriesMap::default(),
+            chains: Chains::default(),
             costs,
             pricing: Pricing::new(Arc::clone(&recorder.prices)),
             figures,
@@ -145,6 +136,7 @@ impl Instruments {
     /// Records what waits, for somebody who collects.
     pub(crate) fn flush(&mut self) {
         self.pricing.refresh();
+        self.chains.flush();
         if !self.quotas.is_empty() {
             LazyLock::force(&self.quota_gauges);
         }
@@ -164,7 +156,7 @@ impl Instruments {
         let rest = self.components.values_mut();
         let rest = rest.chain(self.timers.values_mut());
         let rest = rest.chain(self.experiments.values_mut());
-        let rest = rest.chain(self.overheads.values_mut());
+
         rest.chain(self.requests.values_mut())
             .for_each(Distribution::flush);
         let sizes = self.request_sizes.values_mut();
@@ -175,9 +167,6 @@ impl Instruments {
 
     /// Bytes on the heap, without what the SDK has.
     pub(crate) fn heap_bytes(&self) -> usize {
-        fn map<K, V>(map: &SeriesMap<K, V>) -> usize {
-            (map.capacity() * 8 / 7) * (size_of::<(K, V)>() + 1)
-        }
         fn boxed<T: Unit>(some: Option<&Distribution<T>>) -> usize {
             some.map_or(0, |d| size_of::<Distribution<T>>() + d.heap_bytes())
         }
@@ -190,7 +179,7 @@ impl Instruments {
         });
         let rest = self.components.values().chain(self.timers.values());
         let rest = rest.chain(self.experiments.values());
-        let rest = rest.chain(self.overheads.values());
+
         let rest = rest.chain(self.requests.values());
         let sizes = self
             .request_sizes
@@ -202,8 +191,7 @@ impl Instruments {
         let maps = map(&self.attempts) + map(&self.requests) + map(&self.components);
         let maps = maps + map(&self.timers) + map(&self.experiments);
         let maps = maps + map(&self.request_sizes) + map(&self.response_sizes);
-        let maps = maps + map(&self.chains) + map(&self.overheads);
-        distributions.sum::<usize>() + maps + self.pricing.heap_bytes()
+        distributions.sum::<usize>() + maps + self.pricing.heap_bytes() + self.chains.heap_bytes()
     }
 
     /// Completes what a measurement says of itself by what is known of its provider and model.
@@ -308,7 +296,7 @@ impl Instruments {
             Distribution::new(self.meter.request_duration.bind(&attributes))
         });
         series.record(measurement.duration);
-        self.record_chain(measurement);
+        self.chains.record(measurement, &self.meter, &self.labels);
         for (bytes, sizes, instrument) in [
             (
                 measurement.request_size,
@@ -329,33 +317,6 @@ impl Instruments {
                 });
                 series.record(bytes);
             }
-        }
-    }
-
-    fn record_chain(&mut self, measurement: &Measurement) {
-        let mut key = ChainKey::of(measurement);
-        if self.chains.len() >= MAX_CHAINS && !self.chains.contains_key(&key) {
-            key = key.shared();
-        }
-        self.chains
-            .entry(key)
-            .or_insert_with(|| self.meter.operations.bind(&key.attributes(&self.labels)))
-            .add(1);
-        if let Some(nanos) = measurement.chain.overhead.get() {
-            let endpoint = measurement.endpoint.or(Label::OTHER);
-            let has_room = self.overheads.len() < MAX_CHAINS;
-            let endpoint = match has_room || self.overheads.contains_key(&endpoint) {
-                true => endpoint,
-                false => Label::OTHER,
-            };
-            self.overheads
-                .entry(endpoint)
-                .or_insert_with(|| {
-                    let attributes = attribute(names::HTTP_ROUTE, &self.labels.endpoints, endpoint);
-                    let instrument = &self.meter.operation_overhead;
-                    Distribution::new(instrument.bind(attributes.as_slice()))
-                })
-                .record(nanos);
         }
     }
 
@@ -489,6 +450,11 @@ impl Instruments {
             _ => {}
         }
     }
+}
+
+/// Bytes of a map, without what its values have on the heap.
+pub(super) fn map<K, V>(map: &SeriesMap<K, V>) -> usize {
+    (map.capacity() * 8 / 7) * (size_of::<(K, V)>() + 1)
 }
 
 /// The key of the series that there is for `key`, or may be made.

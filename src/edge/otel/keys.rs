@@ -3,12 +3,12 @@
 use crate::{
     core::{
         labels::{Label, LabelTable},
-        measurement::{Measurement, Method},
+        measurement::Method,
         recorder::LabelTables,
     },
     names,
 };
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::KeyValue;
 use std::hash::{Hash, Hasher};
 
 /// What an attempt does, unless it says something else.
@@ -42,52 +42,6 @@ pub(super) struct ExperimentKey {
     pub(super) experiment: Label,
     pub(super) variant: Label,
     pub(super) error: Option<&'static str>,
-}
-
-/// What counts operations by their chains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ChainKey {
-    pub(super) endpoint: Label,
-    pub(super) attempts: u8,
-    pub(super) outcome: &'static str,
-}
-
-impl ChainKey {
-    pub(super) fn of(operation: &Measurement) -> Self {
-        let chain = operation.chain;
-        Self {
-            endpoint: operation.endpoint.or(Label::OTHER),
-            attempts: chain.attempts.min(10),
-            outcome: match operation.failed() {
-                _ if chain.exhausted => names::EXHAUSTED,
-                true => names::FAILED,
-                false => names::ANSWERED,
-            },
-        }
-    }
-
-    pub(super) fn attributes(&self, labels: &LabelTables) -> Vec<KeyValue> {
-        let attempts = match self.attempts {
-            10.. => Value::from("10+"),
-            fewer => Value::from(fewer.to_string()),
-        };
-        let route = attribute(names::HTTP_ROUTE, &labels.endpoints, self.endpoint);
-        let own = [
-            KeyValue::new(names::OPERATION_ATTEMPTS, attempts),
-            KeyValue::new(names::OPERATION_OUTCOME, self.outcome),
-        ];
-        own.into_iter().chain(route).collect()
-    }
-}
-
-impl ChainKey {
-    /// With all other endpoints: there are some thirty of these.
-    pub(super) const fn shared(self) -> Self {
-        Self {
-            endpoint: Label::OTHER,
-            ..self
-        }
-    }
 }
 
 /// What shares a series when there are too many.
@@ -301,14 +255,6 @@ impl Hash for RequestKey {
     }
 }
 
-impl Hash for ChainKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let numbers = u64::from(self.endpoint.number()) | u64::from(self.attempts) << 16;
-        state.write_u64(numbers);
-        hash_error(Some(self.outcome), state);
-    }
-}
-
 impl Hash for ComponentKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let labels = u64::from(self.component.number()) | u64::from(self.operation.number()) << 16;
@@ -326,7 +272,7 @@ impl Hash for ExperimentKey {
 }
 
 /// The length and the first bytes tell the values of a closed set well enough apart.
-fn hash_error(error: Option<&'static str>, state: &mut impl Hasher) {
+pub(super) fn hash_error(error: Option<&'static str>, state: &mut impl Hasher) {
     if let Some(error) = error {
         let first = error.bytes().take(4).fold(0, |n, b| n << 8 | u64::from(b));
         state.write_u64(first << 8 | error.len() as u64);

@@ -1,6 +1,7 @@
 //! OpenTelemetry: the instruments that record, and the reader that the views are made from.
 
 pub(crate) mod alerts;
+mod chains;
 mod distribution;
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
