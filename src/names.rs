@@ -198,6 +198,8 @@ pub(crate) const HTTP_OPERATION: &str = "aimux.http_operation";
 // Values.
 /// Stands for every value that was not admitted, or is not known.
 pub(crate) const OTHER: &str = "_OTHER";
+/// What an attempt does, unless it says something else: a value of [`GEN_AI_OPERATION_NAME`].
+pub(crate) const USUAL_OPERATION: &str = "chat";
 /// A value of [`GEN_AI_TOKEN_TYPE`].
 pub(crate) const TOKEN_INPUT: &str = "input";
 /// A value of [`GEN_AI_TOKEN_TYPE`].

@@ -10,7 +10,7 @@
 )]
 
 use aimux_otel::{EndpointsView, PerformanceMonitor, ProvidersView, Window};
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::{Level, info_span, span};
 use tracing_subscriber::layer::SubscriberExt;
 

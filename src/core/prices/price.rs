@@ -166,9 +166,9 @@ impl Price {
             (spoken, output),
             (tokens.reasoning, reasoning),
         ];
-        let used = parts.iter().filter(|(tokens, _)| *tokens > 0);
-        let sum = used.fold(Some(0_u128), |sum, (tokens, price)| {
-            sum?.checked_add(u128::from(*tokens).checked_mul(u128::from((*price)?))?)
+        let mut used = parts.iter().filter(|(tokens, _)| *tokens > 0);
+        let sum = used.try_fold(0_u128, |sum, (tokens, price)| {
+            sum.checked_add(u128::from(*tokens).checked_mul(u128::from((*price)?))?)
         })?;
         let (nanos, rest) = (sum / ATTO_PER_NANO, sum % ATTO_PER_NANO);
         let up = match (rest * 2).cmp(&ATTO_PER_NANO) {

@@ -7,9 +7,6 @@ use crate::{
 };
 use tracing::{Span, field::Empty};
 
-/// What an attempt does, unless it says something else.
-const USUAL_OPERATION: &str = "chat";
-
 /// Opens it, below the current one.
 pub(super) fn open(recorder: &Recorder, call: &Measurement) -> Span {
     if !recorder.traces {
@@ -17,7 +14,7 @@ pub(super) fn open(recorder: &Recorder, call: &Measurement) -> Span {
     }
     let provider = recorder.labels.providers.text(call.provider);
     let model = recorder.labels.models.text(call.model);
-    let name = name(USUAL_OPERATION, model.as_deref());
+    let name = name(names::USUAL_OPERATION, model.as_deref());
     // Its target and fields are those of `names`, which macros cannot take.
     tracing::info_span!(
         target: "aimux_otel::call",
@@ -25,7 +22,7 @@ pub(super) fn open(recorder: &Recorder, call: &Measurement) -> Span {
         otel.kind = "client",
         otel.name = name.as_str(),
         otel.status_code = Empty,
-        gen_ai.operation.name = USUAL_OPERATION,
+        gen_ai.operation.name = names::USUAL_OPERATION,
         gen_ai.provider.name = provider.as_deref(),
         gen_ai.request.model = model.as_deref(),
         http.response.status_code = Empty,
@@ -41,7 +38,7 @@ pub(super) fn rename(span: &Span, recorder: &Recorder, call: &Measurement) {
         return;
     }
     let operation = recorder.labels.operations.text(call.operation);
-    let operation = operation.as_deref().unwrap_or(USUAL_OPERATION);
+    let operation = operation.as_deref().unwrap_or(names::USUAL_OPERATION);
     let model = recorder.labels.models.text(call.model);
     span.record(names::GEN_AI_OPERATION_NAME, operation);
     span.record("otel.name", name(operation, model.as_deref()).as_str());

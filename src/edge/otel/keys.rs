@@ -11,9 +11,6 @@ use crate::{
 use opentelemetry::KeyValue;
 use std::hash::{Hash, Hasher};
 
-/// What an attempt does, unless it says something else.
-pub(super) const USUAL_OPERATION: &str = "chat";
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AttemptKey {
     pub(super) provider: Label,
@@ -149,7 +146,12 @@ impl AttemptKey {
                 &labels.operations,
                 self.operation,
             )
-            .or_else(|| Some(KeyValue::new(names::GEN_AI_OPERATION_NAME, USUAL_OPERATION))),
+            .or_else(|| {
+                Some(KeyValue::new(
+                    names::GEN_AI_OPERATION_NAME,
+                    names::USUAL_OPERATION,
+                ))
+            }),
             attribute(
                 names::GEN_AI_PROVIDER_NAME,
                 &labels.providers,

@@ -1,7 +1,7 @@
 //! Prometheus: classic buckets for the exponential histograms, which `opentelemetry-prometheus`
 //! leaves out, in the same registry.
 
-use super::{keys, meters};
+use super::meters;
 use crate::{
     core::{
         histogram::ExponentialHistogram,
@@ -114,7 +114,7 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
         let usual = (metric != names::HTTP_SERVER_REQUEST_DURATION).then(|| {
             (
                 Arc::from(names::GEN_AI_OPERATION_NAME),
-                Arc::from(keys::USUAL_OPERATION),
+                Arc::from(names::USUAL_OPERATION),
             )
         });
         let labels = labels
