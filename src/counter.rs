@@ -1,11 +1,13 @@
 //! What becomes of a measurement that leaves the queue.
 
 use crate::{
+    clock::Timestamp,
     core::{
         events::{NewestEvents, PerformanceEvent, RecentEvents},
         measurement::{Kind, Measurement},
         recorder::{LabelTables, Tally},
         settings::SettingsCell,
+        slowest::{Slowest, SlowestKeeper},
     },
     edge::otel::instruments::Instruments,
 };
@@ -42,12 +44,14 @@ pub(crate) struct Counter {
 struct CounterState {
     instruments: Instruments,
     recent: RecentEvents,
+    slowest: SlowestKeeper,
 }
 
 impl Counter {
     pub(crate) fn new(
         instruments: Instruments,
         recent: RecentEvents,
+        slowest: SlowestKeeper,
         labels: Arc<LabelTables>,
         observer: Option<Observer>,
     ) -> Self {
@@ -55,6 +59,7 @@ impl Counter {
             state: Mutex::new(CounterState {
                 instruments,
                 recent,
+                slowest,
             }),
             labels,
             counted: AtomicU64::new(0),
@@ -69,10 +74,20 @@ impl Counter {
         NewestEvents::new(newest, Arc::clone(&self.labels))
     }
 
-    /// Bytes on the heap: of the series that are recorded into, and of the recent events.
-    pub(crate) fn heap_bytes(&self) -> (usize, usize) {
+    /// The slowest and the last failed requests; what ended up to `oldest` is let go.
+    pub(crate) fn slowest(&self, oldest: Timestamp) -> Arc<Slowest> {
+        lock(&self.state).slowest.fold(oldest)
+    }
+
+    /// Bytes on the heap: of the series that are recorded into, of the recent events, and of the
+    /// slowest requests.
+    pub(crate) fn heap_bytes(&self) -> (usize, usize, usize) {
         let state = lock(&self.state);
-        (state.instruments.heap_bytes(), state.recent.heap_bytes())
+        (
+            state.instruments.heap_bytes(),
+            state.recent.heap_bytes(),
+            state.slowest.heap_bytes(),
+        )
     }
 
     /// Records what waits, for somebody who collects.
@@ -122,7 +137,8 @@ impl Tally for Counter {
         let mut measurements = batch.drain(..);
         let mut events = Vec::new();
         loop {
-            let mut state = lock(&self.state);
+            let mut locked = lock(&self.state);
+            let state = &mut *locked;
             let mut counted = 0;
             for mut measurement in measurements.by_ref().take(BATCH) {
                 state.instruments.settle(&mut measurement);
@@ -132,8 +148,9 @@ impl Tally for Counter {
                 if measurement.kind == Kind::Timer {
                     continue;
                 }
+                let number = state.recent.number() + 1;
+                state.slowest.note(number, &measurement);
                 if self.observer.is_some() {
-                    let number = state.recent.number() + 1;
                     events.push(PerformanceEvent::from_measurement(
                         number,
                         &measurement,
@@ -142,7 +159,7 @@ impl Tally for Counter {
                 }
                 state.recent.push(measurement);
             }
-            drop(state);
+            drop(locked);
             self.counted.fetch_add(counted, Ordering::Relaxed);
             self.show(&mut events);
             if counted < BATCH as u64 {

@@ -14,7 +14,7 @@ use crate::{
         timer::Timer,
         views::{
             self, ComponentsView, EndpointsView, MemoryView, PerformanceReport, ProvidersView,
-            RealTimeView, ViewError,
+            RealTimeView, SlowestView, ViewError,
         },
         window::Window,
         work::ComponentWork,
@@ -91,6 +91,34 @@ impl PerformanceMonitor {
     #[must_use]
     pub fn recent_events(&self) -> Vec<PerformanceEvent> {
         self.shared().counter.newest(usize::MAX).newest(usize::MAX)
+    }
+
+    /// Of each provider and model, and of each endpoint, the few slowest and the last failed requests
+    /// of `window`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use aimux_otel::{PerformanceMonitor, Window};
+    /// use std::time::Duration;
+    ///
+    /// let monitor = PerformanceMonitor::builder().build()?;
+    /// for (seconds, error) in [(1, ""), (9, "timeout"), (2, "")] {
+    ///     let took = Duration::from_secs(seconds);
+    ///     monitor.record_provider_request("openai", "gpt-4o", took, error.is_empty(), error, 0.0);
+    /// }
+    /// monitor.collect();
+    /// let view = monitor.slowest(Window::SinceStart)?;
+    /// let calls = &view.providers["openai"].models["gpt-4o"];
+    /// assert_eq!(calls.slowest[0].duration_ms, 9_000.0);
+    /// assert_eq!(calls.slowest.len(), 3);
+    /// assert_eq!(calls.failed[0].error_type.as_deref(), Some("timeout"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// A window longer than the retention, or of no length.
+    pub fn slowest(&self, window: Window) -> Result<SlowestView, ViewError> {
+        views::slowest(&self.shared().fresh(), window, None, None)
     }
 
     /// What became of all that was offered to the monitor.

@@ -11,14 +11,20 @@ use crate::{
         prices::PriceTable,
         recorder::Recorder,
         settings::Settings,
+        slowest::SlowestKeeper,
         standing::Standings,
     },
     counter::Counter,
     edge::{
         layer::{self, Traces},
         otel::{
-            alerts, health::observe_health, instruments::Instruments, observed::observe_cost,
-            process::observe_process, prometheus::ClassicBuckets,
+            alerts,
+            current_trace::current_trace,
+            health::observe_health,
+            instruments::Instruments,
+            observed::observe_cost,
+            process::observe_process,
+            prometheus::{ClassicBuckets, DURATION_BOUNDARIES},
         },
         own_log,
     },
@@ -159,6 +165,7 @@ impl PerformanceMonitor {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut recorder = Recorder::new(Clock::start(), cores, &config);
         recorder.traces = tracer_provider.is_some();
+        recorder.current_trace = current_trace;
         let recorder = Arc::new(recorder);
         if let Some(table) = prices {
             recorder.prices.set(table, recorder.now());
@@ -175,6 +182,7 @@ impl PerformanceMonitor {
         let counter = Arc::new(Counter::new(
             instruments,
             RecentEvents::new(config.recent_events, config.event_filter),
+            SlowestKeeper::new(DURATION_BOUNDARIES, Arc::clone(&recorder.labels)),
             Arc::clone(&recorder.labels),
             builder.observer,
         ));
@@ -276,8 +284,8 @@ impl PerformanceMonitor {
         let config = &self.inner.shared.config;
         let traces = self.inner.tracer_provider.as_ref().map(|provider| {
             let tracer = provider.tracer(names::SCOPE);
-            let bytes = &self.inner.shared.recorder.open_bytes;
-            Traces::new(tracer, self.inner.sampling, config.max_open, bytes)
+            let recorder = &self.inner.shared.recorder;
+            Traces::new(tracer, self.inner.sampling, config.max_open, recorder)
         });
         layer::layer(
             Arc::clone(&self.inner.shared.recorder),

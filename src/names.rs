@@ -189,6 +189,13 @@ pub(crate) const CALL_TARGET: &str = "aimux_otel::call";
 /// The target of what the monitor says of itself.
 pub(crate) const LOG_TARGET: &str = "aimux_otel";
 
+/// The header by which a gateway and its client know a request; usual, and in no standard.
+#[cfg(feature = "server")]
+pub(crate) const X_REQUEST_ID: &str = "x-request-id";
+/// The headers by which providers name a call: OpenAI's and most others', and Anthropic's.
+#[cfg(feature = "server")]
+pub(crate) const PROVIDER_REQUEST_IDS: [&str; 2] = [X_REQUEST_ID, "request-id"];
+
 // The span that stands for an operation which the HTTP layer keeps.
 /// Its target.
 pub(crate) const HTTP_TARGET: &str = "aimux_otel::http";

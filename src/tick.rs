@@ -410,6 +410,7 @@ impl Shared {
         windows.append(collection);
         let history = windows.history();
         let recent_events = self.counter.newest(RECENT);
+        let slowest = self.counter.slowest(until.before(history.retention));
         let published = history.heap_bytes() + recent_events.heap_bytes();
         let memory = self.memory(windows, published);
         let ended = thread_cpu();
@@ -425,6 +426,7 @@ impl Shared {
             history,
             configured: Arc::clone(&self.configured),
             recent_events,
+            slowest,
             memory: process.sample.memory(),
             process,
             alerts: Arc::default(),
@@ -456,17 +458,18 @@ impl Shared {
     }
 
     /// Memory that is taken, by what it is for; `published` is that of the snapshot.
-    fn memory(&self, windows: &Windows, published: usize) -> [(&'static str, usize); 12] {
+    fn memory(&self, windows: &Windows, published: usize) -> [(&'static str, usize); 13] {
         let (slots, totals) = windows.heap_bytes();
         let both = u64::try_from(slots + totals).unwrap_or(u64::MAX);
         self.window_bytes.store(both, Ordering::Relaxed);
-        let (series, events) = self.counter.heap_bytes();
+        let (series, events, slowest) = self.counter.heap_bytes();
         let (strings, sdk) = self.reader.heap_bytes();
         [
             ("windows", slots),
             ("totals", totals),
             ("series", series),
             ("events", events),
+            ("slowest", slowest),
             ("snapshot", published),
             (
                 "labels",

@@ -45,8 +45,10 @@ pub struct PerformanceEvent {
     ///
     /// Recognised are `provider`, `model`, `endpoint`, `method`, `status_code`, `error_type`,
     /// `cost`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`,
-    /// `reasoning_tokens`, `request_size`, `response_size`, `ttft_ms`, `request_id`, `variant`,
-    /// `success` (`false` or `0` makes it a failure), and of a failover `from`, `to` and `reason`.
+    /// `reasoning_tokens`, `request_size`, `response_size`, `ttft_ms`, `request_id`,
+    /// `provider_request_id`, `trace_id` and `span_id` (in hexadecimal digits), `variant`, `success`
+    /// (`false` or `0` makes it a failure), and of a failover `from`, `to` and `reason`. Of an
+    /// identifier 128 bytes are kept.
     /// A streamed answer has `output_chunks`, and if its tokens are known
     /// `output_tokens_per_second`, from the first chunk to the end: these are only shown.
     /// [`metadata_keys`](crate::MonitorBuilder::metadata_keys) declares more. A value longer than
@@ -130,6 +132,17 @@ impl PerformanceEvent {
             ("response_size", measurement.response_size),
         ] {
             note(key, amount.get().map(|n| n.to_string()));
+        }
+        if let Some(custom) = custom {
+            note(
+                "request_id",
+                custom.request_id.as_deref().map(str::to_owned),
+            );
+            let of_provider = custom.provider_request_id.as_deref();
+            note("provider_request_id", of_provider.map(str::to_owned));
+            let trace = custom.trace.unwrap_or_default();
+            note("trace_id", trace.trace_text());
+            note("span_id", trace.span_text());
         }
         if measurement.event == PerformanceEventType::CacheHit && measurement.duration > 0 {
             let saved = measurement.duration as f64 / 1e6;

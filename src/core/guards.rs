@@ -1,7 +1,8 @@
 //! A guard: an operation that is measured from its making to its end.
 
 use super::{
-    error_type, measurement::Measurement, operation_handle::OperationHandle, recorder::Recorder,
+    error_type, measurement::Measurement, operation_handle::OperationHandle, record::id_of,
+    recorder::Recorder,
 };
 use crate::clock::Timestamp;
 use std::sync::Arc;
@@ -44,6 +45,13 @@ impl Operation {
     pub fn response_size(&mut self, bytes: u64) -> &mut Self {
         let size = self.recorder.count_of(bytes);
         self.change(|own| own.response_size = size)
+    }
+
+    /// By what the gateway and its client know it: of that, 128 bytes are shown at
+    /// `/performance/slowest`, also of its attempts that begin later.
+    pub fn request_id(&mut self, id: &str) -> &mut Self {
+        let id = id_of(id);
+        self.change(|own| own.custom.get_or_insert_default().request_id = Some(id))
     }
 
     /// Why it failed; what is not in the closed set of error types counts as `_OTHER`.

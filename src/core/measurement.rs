@@ -1,7 +1,7 @@
 //! What the request thread hands on: one finished operation, attempt or piece of component work,
 //! or one thing that happened, as plain numbers of a fixed size.
 
-use super::{labels::Label, money::NanoUsd};
+use super::{labels::Label, money::NanoUsd, trace_link::TraceLink};
 use crate::{clock::Timestamp, event_type::PerformanceEventType};
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ pub(crate) struct Measurement {
     pub(crate) chunks: u32,
     /// Of [`Kind::Operation`].
     pub(crate) chain: Chain,
-    /// What only a hand-made event carries.
+    /// What few carry.
     pub(crate) custom: Option<Box<Custom>>,
 }
 
@@ -194,7 +194,14 @@ impl Chain {
 /// The parts of an event that do not come from a closed set or an admitted label.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Custom {
+    /// Of an event made by hand.
     pub(crate) id: String,
+    /// By which the gateway and its client know the request.
+    pub(crate) request_id: Option<Box<str>>,
+    /// By which the provider knows it.
+    pub(crate) provider_request_id: Option<Box<str>>,
+    /// The span of a trace that is sampled.
+    pub(crate) trace: Option<TraceLink>,
     pub(crate) metadata: Vec<(String, String)>,
 }
 
@@ -263,6 +270,32 @@ impl Measurement {
         self.cost = Amount::new(cost.nanos().unsigned_abs());
     }
 
+    /// The span that stands for it in a trace.
+    pub(crate) fn trace(&self) -> Option<TraceLink> {
+        let trace = self.custom.as_deref()?.trace;
+        trace.filter(TraceLink::is_one)
+    }
+
+    /// Notes the span that stands for it in a trace, if there is one.
+    pub(crate) fn set_trace(&mut self, link: Option<TraceLink>) {
+        if link.is_some() {
+            self.custom.get_or_insert_default().trace = link;
+        }
+    }
+
+    /// By what the gateway and its client know the request.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.custom.as_deref()?.request_id.as_deref()
+    }
+
+    /// Takes over by what the request is known that this belongs to, unless it has its own.
+    pub(crate) fn set_request_id(&mut self, of_request: Option<Box<str>>) {
+        if of_request.is_some() {
+            let own = &mut self.custom.get_or_insert_default().request_id;
+            *own = own.take().or(of_request);
+        }
+    }
+
     /// Whether it tells of a failure.
     pub(crate) fn failed(&self) -> bool {
         self.error.is_some() || self.status.is_some_and(|status| status >= 400)
@@ -274,7 +307,9 @@ impl Measurement {
             let metadata = custom.metadata.iter();
             let texts: usize = metadata.map(|(k, v)| k.capacity() + v.capacity()).sum();
             let list = custom.metadata.capacity() * size_of::<(String, String)>();
-            size_of::<Custom>() + custom.id.capacity() + list + texts
+            let ids = [&custom.request_id, &custom.provider_request_id];
+            let ids: usize = ids.into_iter().flatten().map(|id| id.len()).sum();
+            size_of::<Custom>() + custom.id.capacity() + ids + list + texts
         })
     }
 

@@ -25,5 +25,6 @@ impl OpenOperation {
         own.request_size = own.request_size.or(by.request_size);
         own.response_size = own.response_size.or(by.response_size);
         own.cost = own.cost.or(by.cost);
+        own.set_request_id(by.request_id().map(Box::from));
     }
 }

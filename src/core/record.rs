@@ -7,6 +7,7 @@ use super::{
     measurement::{Custom, Kind, Measurement, Method},
     money::NanoUsd,
     recorder::{DropReason, Recorder, label_of, settle_status},
+    trace_link,
 };
 use crate::{clock::Timestamp, event_type::PerformanceEventType, names};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) const EXPERIMENTS: &str = "abtest";
 
 /// A longer metadata value is cut off.
 const MAX_METADATA_BYTES: usize = 256;
+/// A longer identifier is cut off.
+const MAX_ID_BYTES: usize = 128;
 
 impl Recorder {
     /// One finished call to a provider.
@@ -41,6 +44,7 @@ impl Recorder {
         attempt.provider = self.labels.providers.label(provider);
         attempt.model = label_of(&self.labels.models, model);
         attempt.error = failure(success, error_type);
+        attempt.set_trace((self.current_trace)());
         self.note_cost(&mut attempt, cost_usd);
         self.offer(attempt);
     }
@@ -58,10 +62,7 @@ impl Recorder {
         operation.provider = label_of(&self.labels.providers, provider);
         operation.model = label_of(&self.labels.models, model);
         if !request_id.is_empty() {
-            operation.custom = Some(Box::new(Custom {
-                id: shown(request_id),
-                metadata: Vec::new(),
-            }));
+            custom(&mut operation).id = shown(request_id);
         }
         let mut start = operation.clone();
         start.kind = Kind::Signal;
@@ -103,6 +104,7 @@ impl Recorder {
         let mut operation = Measurement::new(Kind::Operation, PerformanceEventType::RequestEnd);
         operation.endpoint = self.labels.endpoints.label(endpoint);
         operation.method = (!method.is_empty()).then(|| Method::from_text(method));
+        operation.set_trace((self.current_trace)());
         operation
     }
 
@@ -159,6 +161,11 @@ impl Recorder {
             let operation = label_of(&labels.component_operations, &event.operation);
             measurement.component_operation = operation;
         }
+        if matches!(measurement.kind, Kind::Attempt | Kind::Operation)
+            && !event.metadata.contains_key("trace_id")
+        {
+            measurement.set_trace((self.current_trace)());
+        }
         for (key, value) in &event.metadata {
             failed |= self.note(&mut measurement, key, value);
         }
@@ -202,7 +209,17 @@ impl Recorder {
             "variant" if measurement.kind == Kind::Experiment => {
                 measurement.component_operation = labels.variants.label(value);
             }
-            "request_id" | "variant" => keep(measurement, key, value),
+            "request_id" => custom(measurement).request_id = Some(id_of(value)),
+            "provider_request_id" => custom(measurement).provider_request_id = Some(id_of(value)),
+            "trace_id" => match trace_link::read(value) {
+                Some(id) => custom(measurement).trace.get_or_insert_default().trace_id = id,
+                None => self.unreadable(),
+            },
+            "span_id" => match trace_link::read(value) {
+                Some(id) => custom(measurement).trace.get_or_insert_default().span_id = id,
+                None => self.unreadable(),
+            },
+            "variant" => keep(measurement, key, value),
             _ if self.metadata_keys.iter().any(|declared| declared == key) => {
                 keep(measurement, key, value);
             }
@@ -258,6 +275,13 @@ pub(crate) fn settle(measurement: &mut Measurement, failed: bool) {
 
 fn custom(measurement: &mut Measurement) -> &mut Custom {
     measurement.custom.get_or_insert_default()
+}
+
+/// An identifier as it may be shown: cut to a length.
+pub(crate) fn id_of(text: &str) -> Box<str> {
+    let mut id = shown(text);
+    id.truncate(id.floor_char_boundary(MAX_ID_BYTES));
+    id.into()
 }
 
 /// Keeps `value` as it is, in the place of an earlier one.

@@ -9,6 +9,7 @@ use super::{
     prices::PriceCell,
     queue::{Closed, Pushed, Queue},
     quotas::QuotaLedger,
+    trace_link::TraceLink,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -163,6 +164,8 @@ pub(crate) struct Recorder {
     pub(crate) prices: Arc<PriceCell>,
     /// Traces are exported.
     pub(crate) traces: bool,
+    /// The span of a sampled trace that is current on this thread.
+    pub(crate) current_trace: fn() -> Option<TraceLink>,
     pub(crate) metadata_keys: Vec<String>,
     /// Nothing is recorded, and nothing counted.
     pub(crate) disabled: bool,
@@ -191,6 +194,7 @@ impl Recorder {
             quotas: Arc::default(),
             prices: Arc::default(),
             traces: false,
+            current_trace: || None,
             metadata_keys: config.metadata_keys.clone(),
             disabled: config.disabled,
         }
@@ -338,6 +342,14 @@ impl Recorder {
     pub(crate) fn note_attempt(&self, key: u64, attempt: &Measurement) {
         self.operations
             .with(key, |open| open.chain.note_attempt(attempt));
+    }
+
+    /// By what the open operation `key` is known to the gateway and its client.
+    pub(crate) fn request_id(&self, key: u64) -> Option<Box<str>> {
+        let id = self
+            .operations
+            .with(key, |open| open.measurement.request_id().map(Box::from));
+        id.flatten()
     }
 
     /// Tells the open operation `key` that it waited on purpose from `started` to `ended`.

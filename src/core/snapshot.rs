@@ -13,6 +13,7 @@ use crate::core::prices::PriceTableInfo;
 use crate::core::process::ProcessState;
 use crate::core::quotas::QuotaReading;
 use crate::core::series::{MetricInfo, SeriesKey};
+use crate::core::slowest::Slowest;
 use crate::core::standing::Board;
 use crate::core::window::History;
 
@@ -54,6 +55,8 @@ pub(crate) struct Snapshot {
     pub(crate) configured: Arc<Configured>,
     /// The newest events, newest last.
     pub(crate) recent_events: NewestEvents,
+    /// The slowest and the last failed requests.
+    pub(crate) slowest: Arc<Slowest>,
     /// The memory of the process.
     pub(crate) memory: MemoryMetrics,
     /// The process.
@@ -97,6 +100,7 @@ impl Snapshot {
             history,
             configured,
             recent_events: NewestEvents::default(),
+            slowest: Arc::default(),
             memory: MemoryMetrics::default(),
             process: Arc::default(),
             alerts: Arc::default(),

@@ -13,7 +13,7 @@ use crate::{
         span,
         views::{
             self, ComponentsView, EndpointsView, ExperimentsView, MemoryView, PerformanceReport,
-            ProvidersView, RealTimeView, ViewError,
+            ProvidersView, RealTimeView, SlowestView, ViewError,
         },
         window::Window,
     },
@@ -64,6 +64,20 @@ pub(crate) fn endpoints(snapshot: &Snapshot, asked: &Asked) -> Result<EndpointsV
         no_view(&error, || {
             let all = views::endpoints(snapshot, window, None);
             all.map_or_else(|_| Vec::new(), |view| view.endpoints.into_keys().collect())
+        })
+    })
+}
+
+pub(crate) fn slowest(snapshot: &Snapshot, asked: &Asked) -> Result<SlowestView, Problem> {
+    let (provider, endpoint) = (asked.text(&PROVIDER), asked.text(&ENDPOINT));
+    views::slowest(snapshot, window(asked), provider, endpoint).map_err(|error| {
+        no_view(&error, || {
+            let [providers, endpoints] = views::known(snapshot);
+            let known = match error {
+                ViewError::UnknownProvider => providers,
+                _ => endpoints,
+            };
+            known.into_iter().map(str::to_owned).collect()
         })
     })
 }

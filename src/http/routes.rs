@@ -101,6 +101,12 @@ pub(crate) static ROUTES: &[Route] = &[
         action: Action::Get(&Json(answer::labels)),
     },
     Route {
+        path: "/performance/slowest",
+        summary: "The few slowest and the last failed requests, with their traces.",
+        parameters: &[WINDOW, PROVIDER, ENDPOINT],
+        action: Action::Get(&View(answer::slowest)),
+    },
+    Route {
         path: "/performance/export",
         summary: "All that was measured, or what changed since, for other programs.",
         parameters: &[export::FORMAT, export::SINCE],

@@ -561,7 +561,7 @@ fn json_has_the_report_and_the_events_of_its_window() {
         event.ended = START.after(SECOND * after);
         event.custom = Some(Box::new(Custom {
             id: id.to_owned(),
-            metadata: Vec::new(),
+            ..Custom::default()
         }));
         (1, event)
     };

@@ -13,6 +13,7 @@ pub(crate) mod provider;
 mod rate_limit;
 pub(crate) mod reading;
 mod report;
+mod slowest;
 mod stats;
 mod summary;
 
@@ -40,6 +41,7 @@ pub use provider::{
 };
 pub use rate_limit::RateLimit;
 pub use report::{CacheCounts, Failover, PerformanceReport, RealTimeView};
+pub use slowest::{FewRequests, ProviderSlowest, RequestDetail, SlowestView};
 pub use stats::{FirstTokenStats, OutputChunkStats, PerformanceStats};
 pub use summary::{
     Availability, CostSummary, ErrorRate, KeyIndicators, ProcessResources, ProviderHealth,
@@ -57,6 +59,9 @@ pub(crate) use provider::providers;
 #[cfg(feature = "push")]
 pub(crate) use reading::sources;
 pub(crate) use report::{real_time, report};
+#[cfg(feature = "server")]
+pub(crate) use slowest::known;
+pub(crate) use slowest::slowest;
 pub(crate) use summary::indicators;
 
 /// What an answer is about: each view begins with these fields.

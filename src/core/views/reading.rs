@@ -95,6 +95,11 @@ impl<'a> Reading<'a> {
         coverage(self.snapshot, (self.start, self.end), &self.sources, error)
     }
 
+    /// The moment after which the time covered begins.
+    pub(crate) const fn start(&self) -> Timestamp {
+        self.start
+    }
+
     /// The time covered, in seconds.
     pub(crate) fn seconds(&self) -> f64 {
         self.end.since(self.start).as_secs_f64()

@@ -1,13 +1,20 @@
 //! What the head of an answer tells, and the wrappers of its body.
 
 use super::{CallBody, CallStream, ProviderCall, passage::Passage};
-use crate::core::answer::{AnswerForm, quota::Quotas};
+use crate::{
+    core::{
+        answer::{AnswerForm, quota::Quotas},
+        record::id_of,
+    },
+    names,
+};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 
 impl ProviderCall {
     /// The head of the answer: its status, how its body is written, and what rate-limit headers say
-    /// is left of a quota. What has a `Content-Encoding` is not read.
+    /// is left of a quota; and by what the provider knows the call, as `x-request-id` or `request-id`
+    /// say. What has a `Content-Encoding` is not read.
     pub fn head(&mut self, status: StatusCode, headers: &HeaderMap) -> &mut Self {
         self.change(|open| {
             open.measurement.status = open.recorder.status_of(status.as_u16());
@@ -15,6 +22,11 @@ impl ProviderCall {
             let now = open.recorder.now();
             let text = |name: &str| headers.get(name)?.to_str().ok();
             let quotas = Quotas::read(text, now);
+            let id = names::PROVIDER_REQUEST_IDS.into_iter().find_map(text);
+            if let Some(id) = id.filter(|id| !id.is_empty()) {
+                let custom = open.measurement.custom.get_or_insert_default();
+                custom.provider_request_id = Some(id_of(id));
+            }
             let call = &open.measurement;
             let ledger = &open.recorder.quotas;
             ledger.note(call.provider, call.model, &quotas, now);

@@ -37,8 +37,11 @@ impl OpenCall {
         let mut measurement = Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd);
         measurement.provider = recorder.labels.providers.label(provider);
         measurement.model = label_of(&recorder.labels.models, model);
+        measurement.set_request_id(operation.and_then(|key| recorder.request_id(key)));
+        let span = span::open(recorder, &measurement);
+        measurement.set_trace(span.in_scope(recorder.current_trace));
         Self {
-            span: span::open(recorder, &measurement),
+            span,
             started: recorder.now(),
             recorder: Arc::clone(recorder),
             measurement,

@@ -88,7 +88,7 @@ fn measure_body<B: Body>(
         return response.map(|body| MeasuredBody::new(body, None, None));
     };
     let status = response.status();
-    open.answered(status);
+    open.answered(status, response.headers());
     let declared = content_length(response.headers());
     let length = declared.or_else(|| response.body().size_hint().exact());
     let has_none = asks_for_no_body

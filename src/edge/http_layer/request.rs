@@ -6,7 +6,9 @@ use crate::{
         error_type,
         labels::Label,
         measurement::{Kind, Measurement, Method},
+        record::id_of,
         recorder::Recorder,
+        trace_link::TraceLink,
     },
     event_type::PerformanceEventType,
     names,
@@ -15,7 +17,7 @@ use axum::{
     body::{Body, Bytes},
     extract::MatchedPath,
 };
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use std::{
@@ -38,6 +40,12 @@ pub(super) struct OpenRequest {
     request_size: RequestSize,
     response_size: u64,
     status: Option<StatusCode>,
+    /// The span is in this trace, if it is sampled; known from when it is first entered.
+    trace: Option<TraceLink>,
+    /// It was entered.
+    entered: bool,
+    /// What the response says the request is known by.
+    request_id: Option<Box<str>>,
     /// What is below runs: if this is still so at the end, it panicked.
     running: bool,
     ended: bool,
@@ -69,6 +77,7 @@ impl OpenRequest {
         let mut measurement = Measurement::new(Kind::Operation, PerformanceEventType::RequestEnd);
         measurement.method = Some(method);
         measurement.endpoint = route.map_or(Label::NONE, |r| recorder.labels.endpoints.label(r));
+        measurement.set_request_id(request_id(request.headers()));
         let key = recorder.begin(measurement, true);
         recorder.active_requests.fetch_add(1, Ordering::Relaxed);
 
@@ -102,6 +111,9 @@ impl OpenRequest {
             request_size: RequestSize::Known(0),
             response_size: 0,
             status: None,
+            trace: None,
+            entered: false,
+            request_id: None,
             running: false,
             ended: false,
         }
@@ -114,7 +126,14 @@ impl OpenRequest {
     /// Runs what is below, inside the span.
     pub(super) fn run<R>(&mut self, below: impl FnOnce() -> R) -> R {
         self.running = true;
-        let result = self.span.in_scope(below);
+        let (trace, current) = (&mut self.trace, self.recorder.current_trace);
+        let first = !std::mem::replace(&mut self.entered, true);
+        let result = self.span.in_scope(|| {
+            if first {
+                *trace = current();
+            }
+            below()
+        });
         self.running = false;
         result
     }
@@ -125,8 +144,9 @@ impl OpenRequest {
     }
 
     /// The head of the response is there.
-    pub(super) fn answered(&mut self, status: StatusCode) {
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.status = Some(status);
+        self.request_id = request_id(headers);
         self.span
             .record(names::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
     }
@@ -162,6 +182,8 @@ impl OpenRequest {
                 operation.error = error.or(operation.error);
                 operation.request_size = self.recorder.count_of(self.request_size.bytes());
                 operation.response_size = self.recorder.count_of(self.response_size);
+                operation.set_trace(self.trace);
+                operation.set_request_id(self.request_id.take());
             });
         }
         self.span = Span::none();
@@ -194,6 +216,12 @@ impl RequestSize {
     }
 }
 
+/// What an `x-request-id` header says.
+fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let id = headers.get(names::X_REQUEST_ID)?.to_str().ok()?;
+    (!id.is_empty()).then(|| id_of(id))
+}
+
 /// Counts what is read of the request's body from now on.
 pub(super) fn count_request(
     request: Request<Body>,
@@ -213,7 +241,7 @@ pub(super) fn count_request(
 }
 
 /// What a `Content-Length` header says.
-pub(super) fn content_length(headers: &http::HeaderMap) -> Option<u64> {
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(header::CONTENT_LENGTH)?
         .to_str()

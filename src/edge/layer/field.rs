@@ -35,6 +35,7 @@ pub(super) enum Meaning {
     From,
     To,
     Reason,
+    RequestId,
 }
 
 /// A recognised field.
@@ -62,8 +63,8 @@ pub(super) fn recognise(name: &str) -> Option<Field> {
     use Meaning::{
         CacheReadTokens, CacheWriteTokens, Component, ComponentOperation, Cost, Endpoint,
         ErrorType, InputTokens, Method, Model, Operation, OtelKind, OtelStatus, OutputTokens,
-        Provider, ReasoningTokens, RequestSize, ResponseSize, StatusCode, TimeToFirstChunk,
-        TimeToFirstChunkMs,
+        Provider, ReasoningTokens, RequestId, RequestSize, ResponseSize, StatusCode,
+        TimeToFirstChunk, TimeToFirstChunkMs,
     };
     let (meaning, alias) = match name {
         "gen_ai.provider.name" => (Provider, false),
@@ -80,6 +81,7 @@ pub(super) fn recognise(name: &str) -> Option<Field> {
         "status_code" => (StatusCode, true),
         "http.request.body.size" => (RequestSize, false),
         "request_size" => (RequestSize, true),
+        "request_id" => (RequestId, true),
         "http.response.body.size" => (ResponseSize, false),
         "response_size" => (ResponseSize, true),
         "error.type" => (ErrorType, false),

@@ -197,10 +197,10 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if let Some(traces) = &self.traces {
-            traces.on_close(&id, context);
-        }
-        if let Some(state) = self.spans.remove(id.into_u64()) {
+        let traces = self.traces.as_ref();
+        let link = traces.and_then(|traces| traces.on_close(&id, context));
+        if let Some(mut state) = self.spans.remove(id.into_u64()) {
+            state.measurement.set_trace(link);
             self.close(state);
         }
     }
@@ -278,7 +278,8 @@ where
             self.close_operation(state, is_attempt);
         } else if is_attempt {
             settle_status(&mut state.measurement);
-            self.note(&state, |chain| chain.note_attempt(&state.measurement));
+            let of_request = self.note(&state, |chain| chain.note_attempt(&state.measurement));
+            state.measurement.set_request_id(of_request);
             self.recorder.offer(state.measurement);
         }
     }
@@ -331,20 +332,30 @@ where
         components.text(measurement.component).as_deref() == Some(names::WAIT)
     }
 
-    /// Tells the operations around a span of something that belongs to their chains.
-    fn note(&self, below: &SpanState, note: impl Fn(&mut ChainSoFar)) {
+    /// Tells the operations around a span of something that belongs to their chains; the id by
+    /// which the request is known to them.
+    fn note(&self, below: &SpanState, note: impl Fn(&mut ChainSoFar)) -> Option<Box<str>> {
+        let id_of = |operation: &Measurement| operation.request_id().map(Box::from);
+        let mut request_id = None;
         if let Some(key) = below.kept {
             let operations = &self.recorder.operations;
-            operations.with(key.get(), |open| note(&mut open.chain));
+            let id = operations.with(key.get(), |open| {
+                note(&mut open.chain);
+                id_of(&open.measurement)
+            });
+            request_id = id.flatten();
         }
         let mut above = below.operation;
         while let Some(id) = above {
             let noted = self.spans.with(id.get(), |state| {
                 note(&mut state.chain);
-                state.operation
+                (state.operation, id_of(&state.measurement))
             });
-            above = noted.flatten();
+            let id;
+            (above, id) = noted.unwrap_or_default();
+            request_id = request_id.or(id);
         }
+        request_id
     }
 
     fn signal(

@@ -12,6 +12,7 @@ use crate::{
         labels::Label,
         measurement::{Count, Kind, Measurement, Method},
         money::NanoUsd,
+        record::id_of,
         recorder::Recorder,
     },
     event_type::PerformanceEventType,
@@ -176,6 +177,10 @@ impl Reader<'_> {
                 };
             }
             Meaning::OtelKind => self.state.client = text.eq_ignore_ascii_case("client"),
+            Meaning::RequestId => {
+                let custom = measurement.custom.get_or_insert_default();
+                custom.request_id = Some(id_of(text));
+            }
             Meaning::Event => {
                 if let Some(event) = event_of(text) {
                     measurement.event = event;

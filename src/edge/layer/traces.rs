@@ -6,7 +6,7 @@
 
 use crate::{
     config::TraceSampling,
-    core::open::{OpenBytes, OpenTable},
+    core::{open::OpenTable, recorder::Recorder, trace_link::TraceLink},
     names::LOG_TARGET,
 };
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
@@ -40,7 +40,9 @@ const OWN_TRANSPORT: [&str; 7] = [
 pub(crate) struct Traces<S> {
     layer: OpenTelemetryLayer<S, SdkTracer>,
     sampling: TraceSampling,
-    sampled: OpenTable<()>,
+    /// Where each is found in its trace, once it was entered.
+    sampled: OpenTable<Option<TraceLink>>,
+    current_trace: fn() -> Option<TraceLink>,
     glance: Box<[AtomicU8]>,
 }
 
@@ -68,7 +70,7 @@ where
         tracer: SdkTracer,
         sampling: TraceSampling,
         max_open: usize,
-        bytes: &OpenBytes,
+        recorder: &Recorder,
     ) -> Self {
         Self {
             layer: tracing_opentelemetry::layer()
@@ -76,7 +78,8 @@ where
                 .with_location(false)
                 .with_threads(false),
             sampling,
-            sampled: OpenTable::new(max_open, bytes),
+            sampled: OpenTable::new(max_open, &recorder.open_bytes),
+            current_trace: recorder.current_trace,
             glance: std::iter::repeat_with(AtomicU8::default)
                 .take(GLANCE)
                 .collect(),
@@ -97,7 +100,7 @@ where
             },
             None => self.sampling.samples(None, random()),
         };
-        if sampled && self.sampled.insert(id.into_u64(), ()) {
+        if sampled && self.sampled.insert(id.into_u64(), None) {
             if let Some(count) = self.glance_at(id) {
                 // A counter that is full stays so: a wrong glance only costs the exact look.
                 count
@@ -127,8 +130,14 @@ where
     }
 
     pub(super) fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if self.is_sampled(id) {
-            self.layer.on_enter(id, context);
+        let Some(link) = self.sampled_at(id) else {
+            return;
+        };
+        self.layer.on_enter(id, context);
+        if link.is_none() {
+            // Only what is current tells which span of which trace it has become.
+            let current = (self.current_trace)();
+            self.sampled.with(id.into_u64(), |link| *link = current);
         }
     }
 
@@ -138,12 +147,13 @@ where
         }
     }
 
-    pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) {
+    /// The span ends; where it is found in its trace, if it was ever entered.
+    pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) -> Option<TraceLink> {
         if !self.is_sampled(id) {
-            return;
+            return None;
         }
         self.layer.on_close(id.clone(), context);
-        self.sampled.remove(id.into_u64());
+        let link = self.sampled.remove(id.into_u64()).flatten();
         if let Some(count) = self.glance_at(id) {
             count
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
@@ -151,14 +161,23 @@ where
                 })
                 .ok();
         }
+        link
     }
 
     #[inline]
     fn is_sampled(&self, id: &Id) -> bool {
+        self.sampled_at(id).is_some()
+    }
+
+    /// If it is sampled, where it is found as far as is known.
+    #[inline]
+    fn sampled_at(&self, id: &Id) -> Option<Option<TraceLink>> {
         let maybe = self
             .glance_at(id)
             .is_some_and(|count| count.load(Ordering::Relaxed) != 0);
-        maybe && self.sampled.with(id.into_u64(), |()| ()).is_some()
+        maybe
+            .then(|| self.sampled.with(id.into_u64(), |link| *link))
+            .flatten()
     }
 
     fn glance_at(&self, id: &Id) -> Option<&AtomicU8> {

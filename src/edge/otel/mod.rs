@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 mod chains;
+pub(crate) mod current_trace;
 mod distribution;
 #[cfg(feature = "otlp")]
 pub(crate) mod export;

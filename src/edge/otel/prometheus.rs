@@ -7,6 +7,7 @@ use crate::{
         histogram::ExponentialHistogram,
         labels::is_unprintable,
         series::{Labels, SeriesKey},
+        slowest::Boundaries,
         snapshot::Snapshot,
     },
     names,
@@ -33,6 +34,12 @@ const HTTP_SECONDS: [f64; 19] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0,
     120.0, 300.0, 600.0,
 ];
+
+/// The boundaries by which single requests are chosen to be shown in a bucket.
+pub(crate) const DURATION_BOUNDARIES: Boundaries = Boundaries {
+    attempts: &ATTEMPT_SECONDS,
+    operations: &HTTP_SECONDS,
+};
 
 /// Boundaries for what the gateway itself takes, in seconds: from ten microseconds on.
 const OVERHEAD_SECONDS: [f64; 16] = [

@@ -1,0 +1,306 @@
+//! The few slowest and the last failed requests of each provider and model, and of each endpoint,
+//! for any window; and of the traced ones the newest of each bucket of durations.
+//!
+//! Of the slow ones, those are kept than which fewer than [`FEW`] later ones were slower: whatever
+//! the window, the slowest in it are among them, and of n intervals with requests in no order of
+//! slowness it takes some FEW · (1 + ln(n / FEW)) of them.
+
+mod request;
+
+use crate::{
+    clock::Timestamp,
+    core::{
+        labels::Label,
+        measurement::{Kind, Measurement},
+        recorder::LabelTables,
+    },
+};
+pub(crate) use request::KeptRequest;
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// How many are the few.
+pub(crate) const FEW: usize = 5;
+/// Requests that are kept; of more, the oldest go.
+const MOST: usize = 2_048;
+/// Requests of the time since the last collection, before they are put to the others.
+const MOST_OPEN: usize = 1_024;
+
+/// Whose requests are kept together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Subject {
+    /// A provider and a model.
+    Model(Label, Label),
+    Endpoint(Label),
+}
+
+impl Subject {
+    #[inline]
+    const fn of(measurement: &Measurement) -> Option<Self> {
+        match measurement.kind {
+            Kind::Attempt => Some(Self::Model(
+                measurement.provider.or(Label::OTHER),
+                measurement.model,
+            )),
+            Kind::Operation => Some(Self::Endpoint(measurement.endpoint.or(Label::OTHER))),
+            _ => None,
+        }
+    }
+}
+
+/// The buckets of durations, in seconds, in which attempts and operations are counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Boundaries {
+    pub(crate) attempts: &'static [f64],
+    pub(crate) operations: &'static [f64],
+}
+
+impl Boundaries {
+    /// The number of the bucket that `request` of `subject` is in.
+    fn bucket(&self, subject: Subject, request: &KeptRequest) -> usize {
+        let boundaries = match subject {
+            Subject::Model(..) => self.attempts,
+            Subject::Endpoint(_) => self.operations,
+        };
+        let seconds = request.seconds();
+        boundaries.partition_point(|boundary| *boundary < seconds)
+    }
+}
+
+/// What is kept of one subject, each in the order in which they ended.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    pub(crate) slowest: Vec<KeptRequest>,
+    pub(crate) failed: Vec<KeptRequest>,
+    pub(crate) traced: Vec<KeptRequest>,
+}
+
+/// What was kept at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Slowest {
+    pub(crate) subjects: BTreeMap<Subject, Kept>,
+    /// Of what ended up to then, some were let go for want of room.
+    pub(crate) complete_after: Option<Timestamp>,
+    /// What the labels say.
+    pub(crate) labels: Option<Arc<LabelTables>>,
+}
+
+/// Keeps them: what came since the last collection, and all before.
+#[derive(Debug)]
+pub(crate) struct SlowestKeeper {
+    boundaries: Boundaries,
+    open: HashMap<Subject, Open>,
+    /// How many are open.
+    held: usize,
+    kept: Arc<Slowest>,
+}
+
+/// Of one subject, since the last collection.
+#[derive(Debug, Default)]
+struct Open {
+    /// What is shorter than this, in nanoseconds, is not among the slowest.
+    floor: u64,
+    slowest: Vec<KeptRequest>,
+    failed: VecDeque<KeptRequest>,
+    /// By bucket.
+    traced: BTreeMap<usize, KeptRequest>,
+}
+
+impl SlowestKeeper {
+    pub(crate) fn new(boundaries: Boundaries, labels: Arc<LabelTables>) -> Self {
+        Self {
+            boundaries,
+            open: HashMap::new(),
+            held: 0,
+            kept: Arc::new(Slowest {
+                labels: Some(labels),
+                ..Slowest::default()
+            }),
+        }
+    }
+
+    /// Looks at one measurement, the event of that number.
+    #[inline]
+    pub(crate) fn note(&mut self, number: u64, measurement: &Measurement) {
+        let Some(subject) = Subject::of(measurement) else {
+            return;
+        };
+        let open = self.open.entry(subject).or_default();
+        let is_slow = measurement.duration >= open.floor;
+        let failed = measurement.failed();
+        if is_slow || failed || measurement.trace().is_some() {
+            let before = open.len();
+            open.keep(
+                KeptRequest::of(number, measurement),
+                (is_slow, failed),
+                |request| self.boundaries.bucket(subject, request),
+            );
+            self.held += open.len().saturating_sub(before);
+            if self.held >= MOST_OPEN {
+                self.fold(Timestamp::EPOCH);
+            }
+        }
+    }
+
+    /// Puts what came since the last time to the rest, and lets go what ended up to `oldest`; all
+    /// that is kept.
+    pub(crate) fn fold(&mut self, oldest: Timestamp) -> Arc<Slowest> {
+        self.held = 0;
+        if self.open.is_empty() && !self.kept.reaches(oldest) {
+            return Arc::clone(&self.kept);
+        }
+        let mut kept = Slowest::clone(&self.kept);
+        for (subject, open) in self.open.drain() {
+            let bucket = |request: &KeptRequest| self.boundaries.bucket(subject, request);
+            kept.subjects.entry(subject).or_default().add(open, bucket);
+        }
+        kept.let_go(oldest);
+        kept.make_room(MOST);
+        self.kept = Arc::new(kept);
+        Arc::clone(&self.kept)
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let open = self.open.values().map(Open::heap_bytes);
+        let place = size_of::<(Subject, Open)>() + 1;
+        open.sum::<usize>() + self.open.capacity() * place + self.kept.heap_bytes()
+    }
+}
+
+impl Open {
+    fn len(&self) -> usize {
+        self.slowest.len() + self.failed.len() + self.traced.len()
+    }
+
+    fn keep(
+        &mut self,
+        request: KeptRequest,
+        (is_slow, failed): (bool, bool),
+        bucket: impl Fn(&KeptRequest) -> usize,
+    ) {
+        if request.trace().is_some() {
+            self.traced.insert(bucket(&request), request.clone());
+        }
+        if failed {
+            if self.failed.len() >= FEW {
+                self.failed.pop_front();
+            }
+            self.failed.push_back(request.clone());
+        }
+        if is_slow {
+            self.slowest.push(request);
+            let shortest = |slowest: &[KeptRequest]| {
+                let all = slowest.iter().enumerate();
+                all.min_by_key(|(_, request)| request.duration)
+                    .map(|(place, request)| (place, request.duration))
+            };
+            if self.slowest.len() > FEW
+                && let Some((place, _)) = shortest(&self.slowest)
+            {
+                self.slowest.swap_remove(place);
+            }
+            if self.slowest.len() >= FEW
+                && let Some((_, duration)) = shortest(&self.slowest)
+            {
+                self.floor = duration.saturating_add(1);
+            }
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let lists = self.slowest.capacity() + self.failed.capacity();
+        let traced = self.traced.len() * size_of::<(usize, KeptRequest)>();
+        let requests = self.slowest.iter().chain(&self.failed);
+        let links = requests.chain(self.traced.values());
+        let links: usize = links.map(KeptRequest::heap_bytes).sum();
+        lists * size_of::<KeptRequest>() + traced + links
+    }
+}
+
+impl Kept {
+    fn add(&mut self, open: Open, bucket: impl Fn(&KeptRequest) -> usize) {
+        self.slowest.extend(open.slowest);
+        self.slowest.sort_by_key(|request| request.ended);
+        self.keep_slowest();
+        self.failed.extend(open.failed);
+        self.failed.sort_by_key(|request| request.ended);
+        let too_many = self.failed.len().saturating_sub(FEW);
+        self.failed.drain(..too_many);
+        self.traced
+            .retain(|request| !open.traced.contains_key(&bucket(request)));
+        self.traced.extend(open.traced.into_values());
+        self.traced.sort_by_key(|request| request.ended);
+    }
+
+    /// Keeps those than which fewer than [`FEW`] later ones are slower.
+    fn keep_slowest(&mut self) {
+        // The longest of those that ended later, longest first.
+        let mut longest: Vec<u64> = Vec::with_capacity(FEW + 1);
+        let mut wanted = Vec::with_capacity(self.slowest.len());
+        for request in self.slowest.iter().rev() {
+            let slower = longest.partition_point(|duration| *duration > request.duration);
+            wanted.push(slower < FEW);
+            longest.insert(slower, request.duration);
+            longest.truncate(FEW);
+        }
+        self.slowest.retain(|_| wanted.pop().unwrap_or_default());
+    }
+
+    fn lists(&self) -> [&Vec<KeptRequest>; 3] {
+        [&self.slowest, &self.failed, &self.traced]
+    }
+
+    fn retain(&mut self, wanted: impl Fn(&KeptRequest) -> bool) {
+        for list in [&mut self.slowest, &mut self.failed, &mut self.traced] {
+            list.retain(&wanted);
+            list.shrink_to_fit();
+        }
+    }
+}
+
+impl Slowest {
+    fn all(&self) -> impl Iterator<Item = &KeptRequest> {
+        let subjects = self.subjects.values();
+        subjects.flat_map(Kept::lists).flatten()
+    }
+
+    /// Whether one of them ended up to `moment`.
+    fn reaches(&self, moment: Timestamp) -> bool {
+        self.all().any(|request| request.ended <= moment)
+    }
+
+    fn let_go(&mut self, oldest: Timestamp) {
+        for kept in self.subjects.values_mut() {
+            kept.retain(|request| request.ended > oldest);
+        }
+        self.subjects
+            .retain(|_, kept| kept.lists().iter().any(|list| !list.is_empty()));
+    }
+
+    /// Lets the oldest go until there are `most` at the most.
+    fn make_room(&mut self, most: usize) {
+        let mut ends: Vec<Timestamp> = self.all().map(|request| request.ended).collect();
+        let Some(last) = ends.len().checked_sub(most + 1) else {
+            return;
+        };
+        let (_, oldest, _) = ends.select_nth_unstable(last);
+        let oldest = *oldest;
+        self.let_go(oldest);
+        self.complete_after = self.complete_after.max(Some(oldest));
+    }
+
+    /// Bytes on the heap, near enough.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let lists = self.subjects.values().flat_map(Kept::lists);
+        let places: usize = lists.map(|list| list.capacity()).sum();
+        let links: usize = self.all().map(KeptRequest::heap_bytes).sum();
+        let subjects = self.subjects.len() * size_of::<(Subject, Kept)>();
+        places * size_of::<KeptRequest>() + links + subjects
+    }
+}
+
+#[cfg(test)]
+mod tests;
