@@ -37,6 +37,7 @@ const ROUTES: &[&str] = &[
     "/performance/config",
     "/performance/summary",
     "/performance/cardinality",
+    "/performance/slowest",
     "/performance/openapi.json",
     "/metrics",
 ];

@@ -17,7 +17,6 @@ use crate::{
         },
         window::Window,
     },
-    edge::otel::exposition,
     summary::{self, PerformanceSummary},
 };
 use axum::http::StatusCode;
@@ -110,12 +109,6 @@ pub(crate) fn summary(surface: &Surface, asked: &Asked) -> Result<PerformanceSum
 
 pub(crate) fn labels(surface: &Surface, _: &Asked) -> Result<CardinalityView, Problem> {
     Ok(cardinality(&surface.shared))
-}
-
-pub(crate) fn metrics(surface: &Surface) -> Result<String, Problem> {
-    // Asks for a collection, so that the counters are not older than those of the views.
-    surface.shared.fresh();
-    exposition::render(surface.registry.gather()).map_err(|_| not_rendered())
 }
 
 /// Why there is no view; for a name that is not known, with those that are.

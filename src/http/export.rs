@@ -18,7 +18,7 @@ use crate::{
 };
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
 use http_body::Frame;
@@ -116,7 +116,7 @@ impl Ticket {
 pub(crate) struct Exporting;
 
 impl Tells for Exporting {
-    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
+    fn tell(&self, surface: &Surface, asked: &Asked, _: &HeaderMap) -> Result<Response, Problem> {
         let format = asked.one_of(&FORMAT).unwrap_or_default();
         let format: ExportFormat = format.parse().unwrap_or_default();
         let shared = &surface.shared;

@@ -1,5 +1,6 @@
 //! The HTTP surface: what the routes answer, computed off the async workers, for whom.
 
+mod accept;
 mod access;
 mod answer;
 mod body;
@@ -7,6 +8,7 @@ mod config;
 mod counted;
 mod export;
 mod kept;
+mod metrics;
 mod openapi;
 mod origin;
 mod over_time;
@@ -30,7 +32,7 @@ use axum::{
     Extension, Router,
     body::Body,
     extract::State,
-    http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
@@ -121,13 +123,15 @@ impl Surface {
         route: &'static Route,
         tells: &'static dyn Tells,
         uri: Uri,
+        headers: HeaderMap,
     ) -> Response {
         let retention = self.shared.settings.get().retention;
         let asked = match Asked::parse(&uri, route.parameters, retention) {
             Ok(asked) => asked,
             Err(problem) => return problem.into_response(),
         };
-        self.run(move |surface| tells.tell(surface, &asked)).await
+        self.run(move |surface| tells.tell(surface, &asked, &headers))
+            .await
     }
 
     async fn change(
@@ -211,11 +215,11 @@ fn answers(path: &'static str, place: Place) -> MethodRouter<Arc<Surface>> {
     let mut router = MethodRouter::new();
     for route in here() {
         router = match route.action {
-            Action::Get(tells) => {
-                router.get(move |State(surface): State<Arc<Surface>>, uri: Uri| {
-                    surface.tell(route, tells, uri)
-                })
-            }
+            Action::Get(tells) => router.get(
+                move |State(surface): State<Arc<Surface>>, uri: Uri, headers: HeaderMap| {
+                    surface.tell(route, tells, uri, headers)
+                },
+            ),
             Action::Post(changes) => router.post(
                 move |State(surface): State<Arc<Surface>>,
                       Extension(guard): Extension<Arc<Guard>>,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::core::snapshot::Snapshot;
 use axum::{
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -50,7 +50,12 @@ impl Route {
 /// Answers what is asked, without changing anything.
 pub(crate) trait Tells: Sync {
     /// The answer. May block for up to 50 ms, and compute for longer than an async worker should.
-    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem>;
+    fn tell(
+        &self,
+        surface: &Surface,
+        asked: &Asked,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem>;
 
     /// The media types that an answer may have, each with what is in it.
     fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
@@ -72,7 +77,7 @@ pub(crate) trait Changes: Sync {
 pub(crate) struct View<T>(pub(crate) fn(&Snapshot, &Asked) -> Result<T, Problem>);
 
 impl<T: Serialize + JsonSchema> Tells for View<T> {
-    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
+    fn tell(&self, surface: &Surface, asked: &Asked, _: &HeaderMap) -> Result<Response, Problem> {
         let snapshot = surface.shared.fresh();
         let question = Question {
             view: (type_name::<T>(), self.0 as usize),
@@ -97,7 +102,7 @@ impl<T: Serialize + JsonSchema> Tells for View<T> {
 pub(crate) struct Json<T>(pub(crate) fn(&Surface, &Asked) -> Result<T, Problem>);
 
 impl<T: Serialize + JsonSchema> Tells for Json<T> {
-    fn tell(&self, surface: &Surface, asked: &Asked) -> Result<Response, Problem> {
+    fn tell(&self, surface: &Surface, asked: &Asked, _: &HeaderMap) -> Result<Response, Problem> {
         json(&self.0(surface, asked)?)
     }
 
@@ -123,22 +128,6 @@ impl<B: JsonSchema, T: Serialize + JsonSchema> Changes for Change<B, T> {
 
     fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
         vec![(JSON, schemas.subschema_for::<T>())]
-    }
-}
-
-/// Text of one media type.
-pub(crate) struct Text {
-    pub(crate) content_type: &'static str,
-    pub(crate) text: fn(&Surface) -> Result<String, Problem>,
-}
-
-impl Tells for Text {
-    fn tell(&self, surface: &Surface, _: &Asked) -> Result<Response, Problem> {
-        Ok(of_type(self.content_type, (self.text)(surface)?))
-    }
-
-    fn contents(&self, schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
-        vec![(self.content_type, schemas.subschema_for::<String>())]
     }
 }
 

@@ -1,11 +1,13 @@
 //! All routes, in the order in which they are documented.
 
 use super::{
-    answer, config, export, openapi, over_time,
+    answer, config, export,
+    metrics::Metrics,
+    openapi, over_time,
     query::{ENDPOINT, EXPERIMENT, PROVIDER, WINDOW},
-    route::{Action, Change, Json, Route, Text, View},
+    route::{Action, Change, Json, Route, View},
 };
-use crate::core::{configuration, export::ExportFormat};
+use crate::core::configuration;
 use std::marker::PhantomData;
 
 /// The route that scrapers ask: any name may lead to it.
@@ -120,12 +122,9 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: METRICS,
-        summary: "All metrics, in Prometheus' text format.",
+        summary: "All metrics, in Prometheus' text format, or in OpenMetrics to whoever accepts that.",
         parameters: &[],
-        action: Action::Get(&Text {
-            content_type: ExportFormat::Prometheus.content_type(),
-            text: answer::metrics,
-        }),
+        action: Action::Get(&Metrics),
     },
 ];
 

@@ -9,6 +9,8 @@
 
 #[path = "../http_layer/app.rs"]
 mod app;
+#[path = "../support/exported.rs"]
+mod exported;
 mod gateway;
 mod guard;
 mod passing;

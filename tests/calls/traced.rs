@@ -1,34 +1,14 @@
 //! A call in a trace: its span, which is there only if traces are exported, and is not measured.
 
-use crate::gateway::Call;
+use crate::{exported::Exported, gateway::Call};
 use aimux_otel::{PerformanceMonitor, TokenUsage, Window};
 use opentelemetry::trace::{SpanKind, Status};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
-};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 use tracing_subscriber::layer::SubscriberExt;
-
-#[derive(Debug, Clone, Default)]
-struct Exported(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanExporter for Exported {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
 
 #[test]
 fn a_call_is_a_span_of_its_own_and_one_attempt() {
-    let exported = Exported::default();
-    let tracer_provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exported.clone())
-        .build();
+    let (exported, tracer_provider) = Exported::new();
     let monitor = PerformanceMonitor::builder()
         .collection_interval(Duration::from_secs(3_600))
         .tracer_provider(tracer_provider.clone())
@@ -43,7 +23,7 @@ fn a_call_is_a_span_of_its_own_and_one_attempt() {
         call.finish();
     });
     tracer_provider.force_flush().unwrap();
-    let spans = exported.0.lock().unwrap().clone();
+    let spans = exported.spans();
     let [call, around] = &spans[..] else {
         panic!("{spans:?}");
     };
@@ -70,10 +50,7 @@ fn a_call_is_a_span_of_its_own_and_one_attempt() {
 
 #[test]
 fn another_operation_names_the_span_anew() {
-    let exported = Exported::default();
-    let tracer_provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exported.clone())
-        .build();
+    let (exported, tracer_provider) = Exported::new();
     let builder = PerformanceMonitor::builder().tracer_provider(tracer_provider.clone());
     let monitor = builder.build().unwrap();
     let subscriber = tracing_subscriber::registry().with(monitor.layer());
@@ -83,7 +60,7 @@ fn another_operation_names_the_span_anew() {
         call.finish();
     });
     tracer_provider.force_flush().unwrap();
-    let spans = exported.0.lock().unwrap();
+    let spans = exported.spans();
     assert_eq!(spans[0].name, "embeddings small");
     assert_eq!(spans[0].status, Status::Unset);
 }
@@ -92,10 +69,7 @@ fn another_operation_names_the_span_anew() {
 fn without_an_exporter_there_is_no_span() {
     let (monitor, other) = (PerformanceMonitor::builder(), PerformanceMonitor::builder());
     let monitor = monitor.build().unwrap();
-    let exported = Exported::default();
-    let tracer_provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exported.clone())
-        .build();
+    let (exported, tracer_provider) = Exported::new();
     let other = other.tracer_provider(tracer_provider.clone());
     let other = other.build().unwrap();
     // The other one exports what this one would open.
@@ -104,6 +78,6 @@ fn without_an_exporter_there_is_no_span() {
         monitor.provider_call("openai", "gpt-4o-mini").finish();
     });
     tracer_provider.force_flush().unwrap();
-    assert!(exported.0.lock().unwrap().is_empty());
+    assert!(exported.spans().is_empty());
     assert_eq!(Call::only(&monitor).error(), None);
 }

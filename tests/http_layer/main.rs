@@ -10,6 +10,8 @@
 mod app;
 mod endings;
 mod endpoints;
+#[path = "../support/exported.rs"]
+mod exported;
 mod spans;
 mod streams;
 mod traces;

@@ -1,29 +1,16 @@
 //! The trace that a caller began goes on, and is sampled as the caller decided.
 
-use crate::app::{App, within};
+use crate::{
+    app::{App, within},
+    exported::Exported,
+};
 use aimux_otel::PerformanceMonitor;
 use axum::{Router, routing::get};
 use opentelemetry::trace::{SpanKind, Status};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
-};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use opentelemetry_sdk::trace::SpanData;
+use std::time::Duration;
 use tracing::instrument;
 use tracing_subscriber::layer::SubscriberExt;
-
-#[derive(Debug, Clone, Default)]
-struct Exported(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanExporter for Exported {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
 
 #[instrument]
 async fn answer() -> axum::http::StatusCode {
@@ -32,10 +19,7 @@ async fn answer() -> axum::http::StatusCode {
 
 /// The spans exported of one request with this header.
 async fn exported(traceparent: Option<&str>) -> Vec<SpanData> {
-    let exported = Exported::default();
-    let tracer_provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exported.clone())
-        .build();
+    let (exported, tracer_provider) = Exported::new();
     let monitor = PerformanceMonitor::builder()
         .collection_interval(Duration::from_secs(3_600))
         .tracer_provider(tracer_provider.clone())
@@ -52,7 +36,7 @@ async fn exported(traceparent: Option<&str>) -> Vec<SpanData> {
     within(request.send()).await.unwrap();
     app.finish().await;
     tracer_provider.force_flush().unwrap();
-    exported.0.lock().unwrap().clone()
+    exported.spans()
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@
 //! - `prometheus`, `promtool`, `prometheus-pushgateway` and `prometheus-alertmanager` on the `PATH`
 //! - `AIMUX_OTELCOL`: an OpenTelemetry Collector, as `tests/outside/collector/build.sh` builds one and
 //!   prints its path; else `otelcol-contrib` on the `PATH`
-//! - `AIMUX_PYTHON`: a Python that has the packages `openai`, `anthropic` and `schemathesis`, and `litellm`
-//!   for its table of prices
+//! - `AIMUX_PYTHON`: a Python that has the packages `openai`, `anthropic`, `schemathesis`
+//!   and `prometheus-client`, and `litellm` for its table of prices
 //! - `AIMUX_TRACE`: a CSV file with the columns `TIMESTAMP,ContextTokens,GeneratedTokens`
 
 #![allow(
@@ -22,6 +22,7 @@ mod clients;
 mod description;
 mod exported;
 mod gateway;
+mod open_metrics;
 mod prices;
 mod pushed;
 mod replay;

@@ -76,15 +76,25 @@ async fn prometheus_finds_the_gateway_up_under_load() {
 }
 
 /// A Prometheus server that scrapes one target; ended when dropped.
-struct Prometheus {
+pub(super) struct Prometheus {
     child: Child,
-    url: String,
+    pub(super) url: String,
     folder: PathBuf,
 }
 
 impl Prometheus {
     fn start(program: &Path, monitor: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
+        Self::start_with(program, "prometheus", monitor, &[])
+    }
+
+    /// With more arguments, and a folder of this name.
+    pub(super) fn start_with(
+        program: &Path,
+        name: &str,
+        monitor: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).unwrap();
         let target = monitor.trim_start_matches("http://");
@@ -102,6 +112,7 @@ impl Prometheus {
                 folder.join("data").display()
             ))
             .arg(format!("--web.listen-address={address}"))
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -114,7 +125,7 @@ impl Prometheus {
     }
 
     /// Waits until the value of `query` is above `last`; the value.
-    async fn grown(&self, query: &str, last: f64) -> f64 {
+    pub(super) async fn grown(&self, query: &str, last: f64) -> f64 {
         for _ in 0..300 {
             if let Some(value) = self.query(query).await
                 && value > last

@@ -182,7 +182,12 @@ impl Open {
         bucket: impl Fn(&KeptRequest) -> usize,
     ) {
         if request.trace().is_some() {
-            self.traced.insert(bucket(&request), request.clone());
+            // They come in about the order in which they ended.
+            let place = self.traced.entry(bucket(&request));
+            let newest = place.or_insert_with(|| request.clone());
+            if newest.ended < request.ended {
+                *newest = request.clone();
+            }
         }
         if failed {
             if self.failed.len() >= FEW {

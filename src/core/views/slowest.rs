@@ -267,3 +267,79 @@ impl RequestDetail {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        core::{
+            measurement::{Kind, Measurement},
+            slowest::{Boundaries, SlowestKeeper},
+            testing::Bench,
+        },
+        event_type::PerformanceEventType,
+    };
+    use std::{sync::Arc, time::Duration};
+
+    const TEN: Duration = Duration::from_secs(10);
+
+    /// Calls of so many seconds, ten seconds apart, each before a collection.
+    fn snapshot(seconds: &[u64]) -> Snapshot {
+        let labels = Arc::new(LabelTables::for_tests());
+        let mut keeper = SlowestKeeper::new(
+            Boundaries {
+                attempts: &[],
+                operations: &[],
+            },
+            Arc::clone(&labels),
+        );
+        let mut bench = Bench::new(Duration::from_secs(3_600));
+        for seconds in seconds {
+            let mut call = Measurement::new(Kind::Attempt, PerformanceEventType::ProviderEnd);
+            call.provider = labels.providers.label("p");
+            call.duration = seconds * 1_000_000_000;
+            call.ended = bench.now.after(TEN);
+            call.error = (seconds % 2 == 0).then_some("timeout");
+            keeper.note(1, &call);
+            bench.collect_after(TEN);
+            keeper.fold(Timestamp::EPOCH);
+        }
+        let mut snapshot = bench.snapshot();
+        snapshot.slowest = keeper.fold(Timestamp::EPOCH);
+        snapshot
+    }
+
+    fn seconds(requests: &[RequestDetail]) -> Vec<f64> {
+        let seconds = |request: &RequestDetail| request.duration_ms / 1e3;
+        requests.iter().map(seconds).collect()
+    }
+
+    #[test]
+    fn a_window_has_its_own_slowest_and_failed() {
+        let snapshot = snapshot(&[9, 8, 1, 7, 2, 6, 3, 4]);
+        let over = |window| {
+            let view = slowest(&snapshot, window, None, None).unwrap();
+            let few = view.providers["p"].all.clone();
+            (seconds(&few.slowest), seconds(&few.failed))
+        };
+        let expected = (vec![9.0, 8.0, 7.0, 6.0, 4.0], vec![4.0, 6.0, 2.0, 8.0]);
+        assert_eq!(over(Window::SinceStart), expected);
+        assert_eq!(
+            over(Window::Last(4 * TEN)),
+            (vec![6.0, 4.0, 3.0, 2.0], vec![4.0, 6.0, 2.0])
+        );
+        assert_eq!(over(Window::Last(TEN)), (vec![4.0], vec![4.0]));
+    }
+
+    #[test]
+    fn a_model_that_was_not_told_is_other() {
+        let snapshot = snapshot(&[1]);
+        let view = slowest(&snapshot, Window::SinceStart, Some("p"), None).unwrap();
+        let models: Vec<&String> = view.providers["p"].models.keys().collect();
+        assert_eq!(models, [names::OTHER]);
+        let unknown = slowest(&snapshot, Window::SinceStart, Some("q"), None);
+        assert_eq!(unknown, Err(ViewError::UnknownProvider));
+        let too_long = Window::Last(Duration::from_secs(3_601));
+        assert!(slowest(&snapshot, too_long, None, None).is_err());
+    }
+}

@@ -38,8 +38,9 @@ impl OpenCall {
         measurement.provider = recorder.labels.providers.label(provider);
         measurement.model = label_of(&recorder.labels.models, model);
         measurement.set_request_id(operation.and_then(|key| recorder.request_id(key)));
+        // That of a span of its own is known at its end.
+        measurement.set_trace((recorder.current_trace)());
         let span = span::open(recorder, &measurement);
-        measurement.set_trace(span.in_scope(recorder.current_trace));
         Self {
             span,
             started: recorder.now(),
@@ -102,7 +103,7 @@ impl OpenCall {
         measurement.ended = self.recorder.now();
         measurement.duration = nanos(measurement.ended, self.started);
         settle_status(&mut measurement);
-        span::close(self.span, &measurement);
+        measurement.set_trace(span::close(self.span, &self.recorder, &measurement));
         if let Some(key) = self.operation {
             self.recorder.note_attempt(key, &measurement);
         }

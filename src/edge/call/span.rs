@@ -2,7 +2,7 @@
 //! measured: the call itself is.
 
 use crate::{
-    core::{measurement::Measurement, recorder::Recorder},
+    core::{measurement::Measurement, recorder::Recorder, trace_link::TraceLink},
     names,
 };
 use tracing::{Span, field::Empty};
@@ -44,10 +44,10 @@ pub(super) fn rename(span: &Span, recorder: &Recorder, call: &Measurement) {
     span.record("otel.name", name(operation, model.as_deref()).as_str());
 }
 
-/// Closes it, with what became of the call.
-pub(super) fn close(span: Span, call: &Measurement) {
+/// Closes it, with what became of the call; where it is found in its trace.
+pub(super) fn close(span: Span, recorder: &Recorder, call: &Measurement) -> Option<TraceLink> {
     if span.is_none() {
-        return;
+        return None;
     }
     if let Some(status) = call.status {
         span.record(names::HTTP_RESPONSE_STATUS_CODE, status);
@@ -64,6 +64,8 @@ pub(super) fn close(span: Span, call: &Measurement) {
             span.record(name, tokens);
         }
     }
+    // Once it was entered, it could not be renamed any more.
+    span.in_scope(recorder.current_trace)
 }
 
 fn name(operation: &str, model: Option<&str>) -> String {

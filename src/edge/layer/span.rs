@@ -196,7 +196,8 @@ impl Reader<'_> {
 
     fn integer(&mut self, meaning: Meaning, integer: u64) {
         let measurement = &mut self.state.measurement;
-        if integer > Count::LARGEST && meaning != Meaning::ErrorType {
+        let is_name = matches!(meaning, Meaning::ErrorType | Meaning::RequestId);
+        if integer > Count::LARGEST && !is_name {
             return self.unreadable();
         }
         let count = Count::new(integer);
@@ -213,6 +214,7 @@ impl Reader<'_> {
             Meaning::CacheWriteTokens => measurement.cache_write_tokens = count,
             Meaning::ReasoningTokens => measurement.reasoning_tokens = count,
             Meaning::HttpOperation => self.state.kept = NonZeroU64::new(integer),
+            Meaning::RequestId => self.unlabelled_text(meaning, &integer.to_string()),
             Meaning::Cost
             | Meaning::SavedMs
             | Meaning::TimeToFirstChunk
@@ -310,6 +312,8 @@ impl Visit for Reader<'_> {
             Meaning::Endpoint => measurement.endpoint = Label::OTHER,
             Meaning::Component => measurement.component = Label::OTHER,
             Meaning::ErrorType => measurement.error = Some(names::OTHER),
+            // Often it is there for logs only.
+            Meaning::RequestId => return,
             _ => {}
         }
         self.unreadable();

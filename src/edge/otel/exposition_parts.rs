@@ -159,14 +159,14 @@ fn is_zero(kind: MetricType, metric: &Metric) -> bool {
     }
 }
 
-fn identity_of(key: &SeriesKey) -> u64 {
+pub(super) fn identity_of(key: &SeriesKey) -> u64 {
     let labels = key.labels.iter();
     let labels = labels.map(|(name, value)| (sanitised(name), shown(value)));
     let scope = ("otel_scope_name".to_owned(), shown(&key.scope));
     hash(labels.chain([scope]).collect())
 }
 
-fn identity(metric: &Metric) -> u64 {
+pub(super) fn identity(metric: &Metric) -> u64 {
     let labels = metric.get_label().iter();
     let of_scope = |name: &str| matches!(name, "otel_scope_version" | "otel_scope_schema_url");
     let labels = labels.filter(|label| !of_scope(label.name()));

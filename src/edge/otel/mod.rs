@@ -4,6 +4,8 @@ pub(crate) mod alerts;
 mod chains;
 pub(crate) mod current_trace;
 mod distribution;
+#[cfg(feature = "server")]
+pub(crate) mod exemplars;
 #[cfg(feature = "otlp")]
 pub(crate) mod export;
 pub(crate) mod exposition;
@@ -15,6 +17,8 @@ mod meters;
 #[cfg(not(feature = "otlp"))]
 pub(crate) mod no_export;
 pub(crate) mod observed;
+#[cfg(feature = "server")]
+pub(crate) mod open_metrics;
 mod pricing;
 pub(crate) mod process;
 pub(crate) mod prometheus;

@@ -280,7 +280,7 @@ fn boundaries(metric: &str) -> &'static [f64] {
 }
 
 /// The name with its unit, as `opentelemetry-prometheus` forms it.
-fn exposed_name(metric: &str, unit: &str) -> String {
+pub(super) fn exposed_name(metric: &str, unit: &str) -> String {
     let name = sanitised(metric);
     match unit {
         "s" => format!("{name}_seconds"),
