@@ -194,7 +194,7 @@ impl MonitorBuilder {
     /// What windows may take of memory, in bytes: 1.25 MiB by default, from 64 KiB to 1 GiB.
     ///
     /// Where many series are busy for long and need more, windows cover a little more time than
-    /// was asked for, though never twice as much, and percentiles of what is older than five
+    /// was asked for, at the most two and a half times it, and percentiles of what is older than five
     /// minutes become less exact, 2.2 % at the worst instead of 0.54 %. Each answer says what it
     /// covers and how exact it is. Totals since the start are not in this, and stay exact.
     pub const fn window_memory(mut self, bytes: usize) -> Self {

@@ -140,6 +140,37 @@ pub(crate) fn word(text: &str) -> Option<&'static str> {
     })
 }
 
+/// A value of the closed set in one byte, where many are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ErrorCode(u8);
+
+/// One more than the last number of a status.
+const STATUSES: u8 = (LAST_STATUS - FIRST_STATUS + 1) as u8;
+/// No status and no name has this number.
+const OTHER_CODE: u8 = u8::MAX;
+const _: () = assert!(STATUSES as usize + NAMED.len() <= OTHER_CODE as usize);
+
+impl ErrorCode {
+    /// What is not of the set counts as `_OTHER`.
+    pub(crate) fn of(error_type: &str) -> Self {
+        let status = || u8::try_from(status_of(error_type)?.checked_sub(FIRST_STATUS)?).ok();
+        let name = || {
+            let place = NAMED.iter().position(|(name, _)| *name == error_type)?;
+            u8::try_from(place).ok()?.checked_add(STATUSES)
+        };
+        let code = status().filter(|code| *code < STATUSES).or_else(name);
+        Self(code.unwrap_or(OTHER_CODE))
+    }
+
+    pub(crate) fn text(self) -> &'static str {
+        let text = match self.0.checked_sub(STATUSES) {
+            None => of_status(FIRST_STATUS + u16::from(self.0)),
+            Some(place) => NAMED.get(usize::from(place)).map(|(name, _)| *name),
+        };
+        text.unwrap_or(OTHER)
+    }
+}
+
 /// Whose fault the error is.
 pub(crate) fn domain(error_type: &str) -> ErrorDomain {
     match status_of(error_type) {
@@ -186,10 +217,12 @@ mod tests {
         for status in FIRST_STATUS..=LAST_STATUS {
             let text = status.to_string();
             assert_eq!(canonical(&text), text);
+            assert_eq!(ErrorCode::of(&text).text(), text);
             assert_ne!(domain(&text), ErrorDomain::Other);
         }
         for (name, expected) in NAMED {
             assert_eq!(canonical(name), name);
+            assert_eq!(ErrorCode::of(name).text(), name);
             assert_eq!(domain(name), expected);
         }
         for text in [
@@ -203,6 +236,7 @@ mod tests {
             "é1",
         ] {
             assert_eq!(canonical(text), OTHER, "{text}");
+            assert_eq!(ErrorCode::of(text).text(), OTHER, "{text}");
             assert_eq!(domain(text), ErrorDomain::Other, "{text}");
         }
     }

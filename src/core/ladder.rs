@@ -56,6 +56,15 @@ const LEAST_SCALE: i8 = 4;
 /// fine as it can be.
 const COARSE_AGE: Duration = Duration::from_secs(5 * MINUTE);
 
+/// By how much of itself a window of that age may become longer than asked where memory is short.
+fn most_excess(age: Duration) -> f64 {
+    if age > Duration::from_secs(HOUR) {
+        1.5
+    } else {
+        1.0
+    }
+}
+
 /// Slots that follow each other.
 #[derive(Debug)]
 pub(crate) struct Ladder {
@@ -69,7 +78,7 @@ pub(crate) struct Ladder {
 
 impl Ladder {
     /// Keeps what is younger than `retention`. Uses `max_bytes`; more only where a window would
-    /// else become twice as long as asked, and quantiles are coarse already.
+    /// else become longer than asked by [`most_excess`], and quantiles are coarse already.
     pub(crate) fn new(retention: Duration, max_bytes: usize) -> Self {
         Self {
             retention,
@@ -175,17 +184,18 @@ impl Ladder {
     }
 
     /// Merges the neighbours that make the least difference for their age; none if a window would
-    /// become twice as long as asked.
+    /// become longer than asked by [`most_excess`].
     fn merge_least(&mut self, now: Timestamp) -> bool {
-        // By how much, at worst, a window becomes longer that ends in the merged slot; and first
-        // those that are not to be kept apart.
+        // By how much, at worst, a window becomes longer that ends in the merged slot, as a part
+        // of what it may; and first those that are not to be kept apart.
         let excess = |pair: &[Arc<Slot>]| {
             let [older, newer] = pair else {
                 return (true, f64::INFINITY);
             };
             let width = newer.until().since(older.since()).as_secs_f64();
-            let age = now.since(newer.until()).as_secs_f64();
-            (self.apart.contains(&older.until()), width / age)
+            let age = now.since(newer.until());
+            let excess = width / age.as_secs_f64() / most_excess(age);
+            (self.apart.contains(&older.until()), excess)
         };
         let pairs = self.slots.windows(2).map(excess).enumerate();
         let mergeable = pairs.filter(|(_, (_, excess))| *excess < 1.0);

@@ -57,4 +57,5 @@ pub(crate) mod trace_link;
 pub(crate) mod trend;
 pub(crate) mod views;
 pub(crate) mod window;
+pub(crate) mod word_hash;
 pub(crate) mod work;

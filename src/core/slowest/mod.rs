@@ -13,23 +13,25 @@ use crate::{
         labels::Label,
         measurement::{Kind, Measurement},
         recorder::LabelTables,
+        word_hash::WordMap,
     },
 };
 pub(crate) use request::KeptRequest;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
+    hash::{Hash, Hasher},
     sync::Arc,
 };
 
 /// How many are the few.
 pub(crate) const FEW: usize = 5;
 /// Requests that are kept; of more, the oldest go.
-const MOST: usize = 2_048;
+const MOST: usize = 1_536;
 /// Requests of the time since the last collection, before they are put to the others.
 const MOST_OPEN: usize = 1_024;
 
 /// Whose requests are kept together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     /// A provider and a model.
     Model(Label, Label),
@@ -47,6 +49,17 @@ impl Subject {
             Kind::Operation => Some(Self::Endpoint(measurement.endpoint.or(Label::OTHER))),
             _ => None,
         }
+    }
+}
+
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [high, low] = match self {
+            Self::Model(provider, model) => [provider, model],
+            // No model has this for its provider: one that is not told is `_OTHER`.
+            Self::Endpoint(endpoint) => [&Label::NONE, endpoint],
+        };
+        state.write_u64(u64::from(high.number()) << 16 | u64::from(low.number()));
     }
 }
 
@@ -91,7 +104,7 @@ pub(crate) struct Slowest {
 #[derive(Debug)]
 pub(crate) struct SlowestKeeper {
     boundaries: Boundaries,
-    open: HashMap<Subject, Open>,
+    open: WordMap<Subject, Box<Open>>,
     /// How many are open.
     held: usize,
     kept: Arc<Slowest>,
@@ -112,7 +125,7 @@ impl SlowestKeeper {
     pub(crate) fn new(boundaries: Boundaries, labels: Arc<LabelTables>) -> Self {
         Self {
             boundaries,
-            open: HashMap::new(),
+            open: WordMap::default(),
             held: 0,
             kept: Arc::new(Slowest {
                 labels: Some(labels),
@@ -154,7 +167,7 @@ impl SlowestKeeper {
         let mut kept = Slowest::clone(&self.kept);
         for (subject, open) in self.open.drain() {
             let bucket = |request: &KeptRequest| self.boundaries.bucket(subject, request);
-            kept.subjects.entry(subject).or_default().add(open, bucket);
+            kept.subjects.entry(subject).or_default().add(*open, bucket);
         }
         kept.let_go(oldest);
         kept.make_room(MOST);
@@ -164,8 +177,9 @@ impl SlowestKeeper {
 
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let open = self.open.values().map(Open::heap_bytes);
-        let place = size_of::<(Subject, Open)>() + 1;
+        let open = self.open.values();
+        let open = open.map(|open| size_of::<Open>() + open.heap_bytes());
+        let place = size_of::<(Subject, Box<Open>)>() + 1;
         open.sum::<usize>() + self.open.capacity() * place + self.kept.heap_bytes()
     }
 }
@@ -193,25 +207,24 @@ impl Open {
             if self.failed.len() >= FEW {
                 self.failed.pop_front();
             }
+            self.failed.reserve_exact(FEW - self.failed.len());
             self.failed.push_back(request.clone());
         }
         if is_slow {
+            self.keep_slow(request);
+        }
+    }
+
+    fn keep_slow(&mut self, request: KeptRequest) {
+        if self.slowest.len() < FEW {
+            self.slowest.reserve_exact(FEW - self.slowest.len());
             self.slowest.push(request);
-            let shortest = |slowest: &[KeptRequest]| {
-                let all = slowest.iter().enumerate();
-                all.min_by_key(|(_, request)| request.duration)
-                    .map(|(place, request)| (place, request.duration))
-            };
-            if self.slowest.len() > FEW
-                && let Some((place, _)) = shortest(&self.slowest)
-            {
-                self.slowest.swap_remove(place);
-            }
-            if self.slowest.len() >= FEW
-                && let Some((_, duration)) = shortest(&self.slowest)
-            {
-                self.floor = duration.saturating_add(1);
-            }
+        } else if let Some(shortest) = self.slowest.iter_mut().min_by_key(|r| r.duration) {
+            *shortest = request;
+        }
+        if self.slowest.len() >= FEW {
+            let shortest = self.slowest.iter().map(|r| r.duration).min();
+            self.floor = shortest.map_or(0, |shortest| shortest.saturating_add(1));
         }
     }
 

@@ -3,11 +3,13 @@
 use crate::{
     clock::Timestamp,
     core::{
+        error_type::ErrorCode,
         labels::Label,
         measurement::{Measurement, Method},
         trace_link::TraceLink,
     },
 };
+use std::num::NonZeroU16;
 
 /// An operation or an attempt that was slow, failed, or is in a trace.
 #[derive(Debug, Clone)]
@@ -15,7 +17,6 @@ pub(crate) struct KeptRequest {
     pub(crate) ended: Timestamp,
     /// In nanoseconds.
     pub(crate) duration: u64,
-    pub(crate) error: Option<&'static str>,
     /// Its number among the events.
     pub(crate) number: u64,
     links: Option<Box<Links>>,
@@ -23,9 +24,13 @@ pub(crate) struct KeptRequest {
     pub(crate) model: Label,
     pub(crate) operation: Label,
     pub(crate) endpoint: Label,
-    pub(crate) status: Option<u16>,
+    status: Option<NonZeroU16>,
+    error: Option<ErrorCode>,
     pub(crate) method: Option<Method>,
 }
+
+/// There are thousands of these.
+const _: () = assert!(size_of::<KeptRequest>() == 48);
 
 /// By what it is known elsewhere.
 #[derive(Debug, Clone, Default)]
@@ -47,14 +52,14 @@ impl KeptRequest {
         Self {
             ended: measurement.ended,
             duration: measurement.duration,
-            error: measurement.error,
             number,
             links: links.map(Box::new),
             provider: measurement.provider,
             model: measurement.model,
             operation: measurement.operation,
             endpoint: measurement.endpoint,
-            status: measurement.status,
+            status: measurement.status.and_then(NonZeroU16::new),
+            error: measurement.error.map(ErrorCode::of),
             method: measurement.method,
         }
     }
@@ -80,6 +85,15 @@ impl KeptRequest {
     /// The span of a trace that is sampled.
     pub(crate) fn trace(&self) -> Option<TraceLink> {
         self.links.as_deref()?.trace
+    }
+
+    /// From the closed set; `None` is a success.
+    pub(crate) fn error(&self) -> Option<&'static str> {
+        self.error.map(ErrorCode::text)
+    }
+
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.status.map(NonZeroU16::get)
     }
 
     /// Its duration in seconds.

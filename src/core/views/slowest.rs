@@ -24,7 +24,7 @@ pub struct SlowestView {
     /// What the answer is about.
     #[serde(flatten)]
     pub coverage: Coverage,
-    /// Of what ended up to this moment, in Unix seconds, some may be missing: 2,048 requests are
+    /// Of what ended up to this moment, in Unix seconds, some may be missing: 1,536 requests are
     /// kept in all, and of more the oldest go. `null` if nothing is missing.
     pub complete_after: Option<f64>,
     /// The calls to each provider that has some in the window, by its name.
@@ -251,8 +251,8 @@ impl RequestDetail {
             id: request.event_id(),
             timestamp: request.ended.as_unix_seconds(),
             duration_ms: request.duration as f64 / 1e6,
-            error_type: request.error.map(str::to_owned),
-            status_code: request.status,
+            error_type: request.error().map(str::to_owned),
+            status_code: request.status(),
             provider: text(&labels.providers, request.provider),
             model: text(&labels.models, request.model),
             operation: text(&labels.operations, request.operation),

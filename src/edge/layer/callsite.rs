@@ -53,7 +53,8 @@ pub(super) enum CallsiteKind {
 /// The measured callsites. Only ever grows, by cells that are written once.
 #[derive(Debug)]
 pub(super) struct Callsites {
-    cells: Box<[OnceLock<(usize, Callsite)>]>,
+    /// By the address; most stay empty, so they are small.
+    cells: Box<[OnceLock<Box<(usize, Callsite)>>]>,
     /// The addresses of callsites that are not ours; 0 where there is none.
     foreign: Box<[AtomicUsize]>,
     adding: Mutex<Added>,
@@ -88,7 +89,8 @@ impl Callsites {
     pub(super) fn get(&self, metadata: &Metadata<'_>) -> Option<(CallsiteNumber, &Callsite)> {
         let address = address(metadata);
         let mut at = start(address);
-        while let Some((taken, callsite)) = self.cells.get(at)?.get() {
+        while let Some(of_one) = self.cells.get(at)?.get() {
+            let (taken, callsite) = &**of_one;
             if *taken == address {
                 return Some((CallsiteNumber(at as u16), callsite));
             }
@@ -100,7 +102,7 @@ impl Callsites {
     /// What to do at the callsite with this number.
     #[inline]
     pub(super) fn at(&self, CallsiteNumber(number): CallsiteNumber) -> Option<&Callsite> {
-        let (_, callsite) = self.cells.get(usize::from(number))?.get()?;
+        let (_, callsite) = &**self.cells.get(usize::from(number))?.get()?;
         Some(callsite)
     }
 
@@ -186,7 +188,7 @@ impl Callsites {
         }
         let address = address(metadata);
         let mut at = start(address);
-        let mut entry = (address, callsite);
+        let mut entry = Box::new((address, callsite));
         while let Some(cell) = self.cells.get(at) {
             match cell.set(entry) {
                 Ok(()) => {
@@ -194,7 +196,7 @@ impl Callsites {
                     return true;
                 }
                 // The same callsite may have been registered by another thread meanwhile.
-                Err(_) if cell.get().is_some_and(|(taken, _)| *taken == address) => return true,
+                Err(_) if cell.get().is_some_and(|of_one| of_one.0 == address) => return true,
                 Err(back) => entry = back,
             }
             at = (at + 1) % CELLS;

@@ -2,12 +2,12 @@
 
 use super::{
     distribution::Distribution,
-    instruments::{SeriesMap, map},
+    instruments::map,
     keys::{attribute, hash_error},
     meters::Meters,
 };
 use crate::{
-    core::{labels::Label, measurement::Measurement, recorder::LabelTables},
+    core::{labels::Label, measurement::Measurement, recorder::LabelTables, word_hash::WordMap},
     names,
 };
 use opentelemetry::{KeyValue, Value, metrics::BoundCounter};
@@ -19,8 +19,8 @@ const MAX_SERIES: usize = 400;
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
-    operations: SeriesMap<ChainKey, BoundCounter<u64>>,
-    overheads: SeriesMap<Label, Distribution<f64>>,
+    operations: WordMap<ChainKey, BoundCounter<u64>>,
+    overheads: WordMap<Label, Distribution<f64>>,
 }
 
 impl Chains {

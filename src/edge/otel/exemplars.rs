@@ -59,7 +59,7 @@ impl Exemplars {
                     provider,
                     model,
                     operation: request.operation,
-                    error: request.error,
+                    error: request.error(),
                 };
                 (names::GEN_AI_OPERATION_DURATION, key.attributes(labels))
             }
@@ -67,8 +67,8 @@ impl Exemplars {
                 let key = RequestKey {
                     endpoint,
                     method: request.method,
-                    status: request.status,
-                    error: request.error,
+                    status: request.status(),
+                    error: request.error(),
                 };
                 (names::HTTP_SERVER_REQUEST_DURATION, key.attributes(labels))
             }

@@ -6,7 +6,7 @@
 use super::{
     chains::Chains,
     distribution::{Distribution, Unit},
-    keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, WordHasher, attribute},
+    keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, attribute},
     meters::{Late, Meters},
     observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor, observe_saved},
     pricing::{self, Pricing},
@@ -19,14 +19,14 @@ use crate::{
         measurement::{Kind, Measurement},
         quotas::QuotaLedger,
         recorder::{LabelTables, Recorder},
+        word_hash::WordMap,
     },
     event_type::PerformanceEventType,
     names,
 };
 use opentelemetry::{KeyValue, metrics::Meter};
 use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hash},
+    hash::Hash,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
@@ -46,20 +46,18 @@ const _: () = {
     assert!(3 * pricing::MAX_SERIES < SERIES_LIMIT);
 };
 
-pub(super) type SeriesMap<K, V> = HashMap<K, V, BuildHasherDefault<WordHasher>>;
-
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Instruments {
     meter: Meters,
     labels: Arc<LabelTables>,
-    attempts: SeriesMap<AttemptKey, AttemptSeries>,
-    requests: SeriesMap<RequestKey, Distribution<f64>>,
-    request_sizes: SeriesMap<RequestKey, Distribution<u64>>,
-    response_sizes: SeriesMap<RequestKey, Distribution<u64>>,
-    components: SeriesMap<ComponentKey, Distribution<f64>>,
-    timers: SeriesMap<Label, Distribution<f64>>,
-    experiments: SeriesMap<ExperimentKey, Distribution<f64>>,
+    attempts: WordMap<AttemptKey, AttemptSeries>,
+    requests: WordMap<RequestKey, Distribution<f64>>,
+    request_sizes: WordMap<RequestKey, Distribution<u64>>,
+    response_sizes: WordMap<RequestKey, Distribution<u64>>,
+    components: WordMap<ComponentKey, Distribution<f64>>,
+    timers: WordMap<Label, Distribution<f64>>,
+    experiments: WordMap<ExperimentKey, Distribution<f64>>,
     chains: Chains,
     costs: Arc<CostLedger>,
     pricing: Pricing,
@@ -97,13 +95,13 @@ impl Instruments {
             quotas: Arc::clone(&recorder.quotas),
             meter: Meters::new(meter, histograms),
             labels: Arc::clone(&recorder.labels),
-            attempts: SeriesMap::default(),
-            requests: SeriesMap::default(),
-            request_sizes: SeriesMap::default(),
-            response_sizes: SeriesMap::default(),
-            components: SeriesMap::default(),
-            timers: SeriesMap::default(),
-            experiments: SeriesMap::default(),
+            attempts: WordMap::default(),
+            requests: WordMap::default(),
+            request_sizes: WordMap::default(),
+            response_sizes: WordMap::default(),
+            components: WordMap::default(),
+            timers: WordMap::default(),
+            experiments: WordMap::default(),
             chains: Chains::default(),
             costs,
             pricing: Pricing::new(Arc::clone(&recorder.prices)),
@@ -453,13 +451,13 @@ impl Instruments {
 }
 
 /// Bytes of a map, without what its values have on the heap.
-pub(super) fn map<K, V>(map: &SeriesMap<K, V>) -> usize {
+pub(super) fn map<K, V>(map: &WordMap<K, V>) -> usize {
     (map.capacity() * 8 / 7) * (size_of::<(K, V)>() + 1)
 }
 
 /// The key of the series that there is for `key`, or may be made.
 #[inline]
-fn admit<K: Fold + Eq + Hash, V>(map: &SeriesMap<K, V>, key: K, figures: &SeriesFigures) -> K {
+fn admit<K: Fold + Eq + Hash, V>(map: &WordMap<K, V>, key: K, figures: &SeriesFigures) -> K {
     if map.len() < MAX_SERIES || map.contains_key(&key) {
         return key;
     }
@@ -479,7 +477,7 @@ mod tests {
     #[test]
     fn however_many_keys_come_there_is_a_bound_to_the_series() {
         let figures = SeriesFigures::default();
-        let mut map: SeriesMap<RequestKey, ()> = SeriesMap::default();
+        let mut map: WordMap<RequestKey, ()> = WordMap::default();
         let labels = LabelTables::for_tests();
         let endpoints: Vec<Label> = (0..100)
             .map(|n| labels.endpoints.label(&format!("/{n}")))

@@ -1,21 +1,19 @@
 //! What is looked up once for each provider and model: the price of its tokens. And what is
 //! counted by these two alone: attempts without a price, and the tokens that are part of others.
 
-use super::{
-    keys::{AttemptKey, WordHasher},
-    meters::Meters,
-};
+use super::{keys::AttemptKey, meters::Meters};
 use crate::{
     core::{
         labels::Label,
         measurement::{Count, Kind, Measurement},
         prices::{Price, PriceCell, PriceTable, Tokens},
         recorder::LabelTables,
+        word_hash::WordMap,
     },
     names,
 };
 use opentelemetry::{KeyValue, metrics::BoundCounter};
-use std::{collections::HashMap, hash::BuildHasherDefault, sync::Arc};
+use std::sync::Arc;
 
 /// Pairs of a provider and a model of which something is kept; the rest shares one without a
 /// price.
@@ -34,7 +32,7 @@ pub(super) struct Pricing {
     /// The table of that generation.
     table: Option<Arc<PriceTable>>,
     generation: u64,
-    pairs: HashMap<AttemptKey, Pair, BuildHasherDefault<WordHasher>>,
+    pairs: WordMap<AttemptKey, Pair>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +50,7 @@ impl Pricing {
             cell,
             table: None,
             generation: 0,
-            pairs: HashMap::default(),
+            pairs: WordMap::default(),
         }
     }
 
