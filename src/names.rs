@@ -24,6 +24,8 @@ pub(crate) const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_request
 // What the conventions lack.
 /// Cost of attempts, in USD.
 pub(crate) const COST: &str = "aimux.cost";
+/// What is summed exactly, in USD.
+pub(crate) const MONEY: [&str; 3] = [COST, OPERATION_COST, CACHE_SAVED_COST];
 /// Duration of one piece of component work, in seconds.
 pub(crate) const COMPONENT_DURATION: &str = "aimux.component.duration";
 /// Durations observed by hand, in seconds, split by [`TIMER`].
@@ -45,6 +47,8 @@ pub(crate) const OPERATIONS: &str = "aimux.operations";
 /// What the gateway itself took of an operation: its duration without its attempts and waits, in
 /// seconds.
 pub(crate) const OPERATION_OVERHEAD: &str = "aimux.operation.overhead";
+/// Cost of operations: that of their attempts, in USD.
+pub(crate) const OPERATION_COST: &str = "aimux.operation.cost";
 /// Tokens that are part of those of [`GEN_AI_TOKEN_USAGE`], split by [`TOKEN_DETAIL`].
 pub(crate) const TOKEN_DETAILS: &str = "aimux.token.details";
 /// Attempts that used tokens, came without a cost, and whose model has no price.

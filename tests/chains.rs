@@ -250,3 +250,79 @@ fn what_is_scraped_says_the_same() {
     let names: Vec<&str> = families.iter().map(|family| family.name()).collect();
     assert!(names.contains(&"aimux_operation_overhead_seconds"));
 }
+
+#[test]
+fn an_operation_costs_what_its_attempts_do() {
+    let monitor = monitor();
+    let subscriber = tracing_subscriber::registry().with(monitor.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let attempt = |cost| {
+            drop(info_span!(
+                "attempt",
+                provider = "cerebras",
+                model = "m",
+                cost
+            ));
+        };
+        // By spans, of which the outer names its endpoint at last.
+        let operation = info_span!("chat", endpoint = tracing::field::Empty).entered();
+        attempt(0.1);
+        operation.record("endpoint", "/late");
+        attempt(0.2);
+        drop(operation);
+        // A call for a client that nobody asked for.
+        attempt(0.4);
+        // An operation that is its only attempt.
+        drop(info_span!(
+            "both",
+            endpoint = "/both",
+            provider = "openai",
+            cost = 0.8
+        ));
+        // What an operation tells of itself beside its attempts is not counted twice.
+        let _operation = info_span!("told", endpoint = "/told", cost = 9.0).entered();
+        attempt(1.6);
+    });
+    // By handles; and by hand, with nothing below.
+    let mut operation = monitor.operation("/handle", "POST");
+    for cost in [0.01, 0.02] {
+        let mut call = operation.provider_call("anthropic", "claude");
+        call.cost(cost);
+        call.finish();
+    }
+    operation.status(200);
+    operation.finish();
+    drop(monitor.operation("/free", "GET"));
+    let id = monitor.record_request_start("req", "/hand", "POST", "cerebras", "m");
+    monitor.record_request_end(id, true, 0, 0, "", 0.5);
+
+    let view = endpoints(&monitor);
+    let costs: Vec<_> = view
+        .endpoints
+        .iter()
+        .map(|(path, of)| (path.as_str(), of.chains.total_cost))
+        .collect();
+    assert_eq!(
+        costs,
+        [
+            ("/both", 0.8),
+            ("/free", 0.0),
+            ("/hand", 0.5),
+            ("/handle", 0.03),
+            ("/late", 0.2),
+            ("/told", 1.6),
+        ]
+    );
+    assert_eq!(
+        view.endpoints["/handle"].chains.cost_per_operation,
+        Some(0.03)
+    );
+    assert_eq!(view.endpoints["/free"].chains.cost_per_operation, Some(0.0));
+    let all = &view.aggregated.chains;
+    assert_eq!(all.total_cost, 3.13);
+    assert_eq!(
+        providers(&monitor).summary.total_estimated_cost,
+        3.63,
+        "with the call that belongs to no operation, and the one before its endpoint was told"
+    );
+}

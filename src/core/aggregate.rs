@@ -58,6 +58,7 @@ impl Keep {
             | names::TIMEOUTS
             | names::FAILOVERS
             | names::OPERATIONS
+            | names::OPERATION_COST
             | names::TOKEN_DETAILS
             | names::UNPRICED
             | names::CACHE_SAVED_COST
@@ -76,9 +77,7 @@ impl Aggregate {
         match value {
             Value::Exponential(histogram) => Self::Exponential(histogram),
             Value::Classic(histogram) => Self::Classic(histogram),
-            Value::Sum(usd) if matches!(metric, names::COST | names::CACHE_SAVED_COST) => {
-                Self::Money(nano_usd(usd))
-            }
+            Value::Sum(usd) if names::MONEY.contains(&metric) => Self::Money(nano_usd(usd)),
             Value::Sum(sum) => Self::Sum(if sum.is_finite() { sum } else { 0.0 }),
             Value::Gauge(value) => Self::Level(Level::of(value)),
         }

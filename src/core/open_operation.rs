@@ -1,6 +1,6 @@
 //! An operation between its beginning and its end.
 
-use super::{chain::ChainSoFar, measurement::Measurement};
+use super::{chain::ChainSoFar, labels::Label, measurement::Measurement};
 use crate::clock::Timestamp;
 
 /// An operation that somebody began by hand, or the HTTP layer.
@@ -26,5 +26,28 @@ impl OpenOperation {
         own.response_size = own.response_size.or(by.response_size);
         own.cost = own.cost.or(by.cost);
         own.set_request_id(by.request_id().map(Box::from));
+    }
+}
+
+/// What an operation tells those that belong to it of the request.
+#[derive(Debug, Default)]
+pub(crate) struct OfRequest {
+    endpoint: Label,
+    id: Option<Box<str>>,
+}
+
+impl OfRequest {
+    /// Takes what is not known yet from `operation`.
+    pub(crate) fn add(&mut self, operation: &Measurement) {
+        self.endpoint = self.endpoint.or(operation.endpoint);
+        if self.id.is_none() {
+            self.id = operation.request_id().map(Box::from);
+        }
+    }
+
+    /// Gives it to an attempt of that operation.
+    pub(crate) fn give(self, attempt: &mut Measurement) {
+        attempt.endpoint = self.endpoint.or(Label::OTHER);
+        attempt.set_request_id(self.id);
     }
 }

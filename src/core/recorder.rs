@@ -5,7 +5,7 @@ use super::{
     labels::{Label, LabelTable},
     measurement::{Chain, Count, Kind, Measurement},
     open::{OpenBytes, OpenTable},
-    open_operation::OpenOperation,
+    open_operation::{OfRequest, OpenOperation},
     prices::PriceCell,
     queue::{Closed, Pushed, Queue},
     quotas::QuotaLedger,
@@ -338,10 +338,14 @@ impl Recorder {
         true
     }
 
-    /// Tells the open operation `key` of an attempt below it, which is complete.
-    pub(crate) fn note_attempt(&self, key: u64, attempt: &Measurement) {
-        self.operations
-            .with(key, |open| open.chain.note_attempt(attempt));
+    /// Tells the open operation `key` of an attempt below it, which is complete; what that knows of the request.
+    pub(crate) fn note_attempt(&self, key: u64, attempt: &Measurement) -> OfRequest {
+        let mut known = OfRequest::default();
+        self.operations.with(key, |open| {
+            open.chain.note_attempt(attempt);
+            known.add(&open.measurement);
+        });
+        known
     }
 
     /// By what the open operation `key` is known to the gateway and its client.

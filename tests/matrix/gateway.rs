@@ -162,6 +162,12 @@ impl Check {
     }
 }
 
+/// What the tokens that were told cost, in USD.
+fn cost(expected: &Expected) -> f64 {
+    let (input, output) = expected.tokens.unwrap_or((0, 0));
+    (input + 10 * output) as f64 / 1e6
+}
+
 fn of_operation(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> {
     let mut check = Check(Vec::new());
     let view = json!(monitor.endpoints(Window::SinceStart).unwrap());
@@ -186,6 +192,12 @@ fn of_operation(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String
     check.is("attempts", &endpoint["operations_by_attempts"], attempts);
     let exhausted = json!(u64::from(expected.exhausted));
     check.is("exhausted", &endpoint["exhausted_operations"], exhausted);
+    // The second provider answers with 120 tokens in and 34 out.
+    let second = expected.attempts == 2 && !expected.operation_failed;
+    let answered = if second { 0.000_46 } else { 0.0 };
+    let cost = json!(cost(expected) + answered);
+    check.is("operation's cost", &endpoint["total_cost"], cost.clone());
+    check.is("its average", &endpoint["cost_per_operation"], cost);
     check.0
 }
 
@@ -217,8 +229,7 @@ fn of_attempt(monitor: &PerformanceMonitor, cell: Cell, expected: &Expected) -> 
     let (input, output) = expected.tokens.unwrap_or((0, 0));
     check.is("input tokens", &model["input_tokens"], json!(input));
     check.is("output tokens", &model["output_tokens"], json!(output));
-    let cost = (input + 10 * output) as f64 / 1e6;
-    check.is("cost", &model["total_cost"], json!(cost));
+    check.is("cost", &model["total_cost"], json!(cost(expected)));
     let cached = cell.dialect == Dialect::Anthropic && expected.tokens.is_some();
     check.is(
         "cached tokens",
@@ -281,10 +292,13 @@ fn of_exports(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> 
                 "gen_ai_client_token_usage_sum{{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",gen_ai_token_type=\"{kind}\",otel_scope_name=\"aimux-otel\"}} {tokens}"
             ));
         }
-        let cost = (input + 10 * output) as f64 / 1e6;
-        scraped.push(format!(
-            "aimux_cost_total{{gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",otel_scope_name=\"aimux-otel\"}} {cost}"
-        ));
+        let cost = cost(expected);
+        for of in [
+            "cost_total{gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",",
+            "operation_cost_total{http_route=\"/chat\",",
+        ] {
+            scraped.push(format!("aimux_{of}otel_scope_name=\"aimux-otel\"}} {cost}"));
+        }
         pushed.push(format!("\"asDouble\":{cost}"));
     }
     let first_tokens =

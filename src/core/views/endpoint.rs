@@ -15,12 +15,13 @@ use crate::core::views::{Coverage, ViewError, average};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 5] = [
+pub(super) const METRICS: [&str; 6] = [
     OPERATIONS[0],
     OPERATIONS[1],
     OPERATIONS[2],
     chain::METRICS[0],
     chain::METRICS[1],
+    chain::METRICS[2],
 ];
 
 /// What tells that there is an endpoint.

@@ -105,7 +105,9 @@ impl OpenCall {
         settle_status(&mut measurement);
         measurement.set_trace(span::close(self.span, &self.recorder, &measurement));
         if let Some(key) = self.operation {
-            self.recorder.note_attempt(key, &measurement);
+            // An operation that has ended says no more which it was.
+            let around = self.recorder.note_attempt(key, &measurement);
+            around.give(&mut measurement);
         }
         self.recorder.offer(measurement);
     }

@@ -14,6 +14,7 @@ use crate::core::{
     chain::ChainSoFar,
     measurement::{Chain, Kind, Measurement},
     open::OpenTable,
+    open_operation::OfRequest,
     recorder::{DropReason, Recorder, attempt_of, nanos, settle_status},
 };
 use crate::event_type::PerformanceEventType;
@@ -278,8 +279,10 @@ where
             self.close_operation(state, is_attempt);
         } else if is_attempt {
             settle_status(&mut state.measurement);
-            let of_request = self.note(&state, |chain| chain.note_attempt(&state.measurement));
-            state.measurement.set_request_id(of_request);
+            let around = self.note(&state, |chain| chain.note_attempt(&state.measurement));
+            if Self::belongs_to_operation(&state) {
+                around.give(&mut state.measurement);
+            }
             self.recorder.offer(state.measurement);
         }
     }
@@ -332,30 +335,27 @@ where
         components.text(measurement.component).as_deref() == Some(names::WAIT)
     }
 
-    /// Tells the operations around a span of something that belongs to their chains; the id by
-    /// which the request is known to them.
-    fn note(&self, below: &SpanState, note: impl Fn(&mut ChainSoFar)) -> Option<Box<str>> {
-        let id_of = |operation: &Measurement| operation.request_id().map(Box::from);
-        let mut request_id = None;
+    /// Tells the operations around a span of something that belongs to their chains; what they
+    /// know of the request, the outermost that the HTTP layer keeps before all others.
+    fn note(&self, below: &SpanState, note: impl Fn(&mut ChainSoFar)) -> OfRequest {
+        let mut known = OfRequest::default();
         if let Some(key) = below.kept {
             let operations = &self.recorder.operations;
-            let id = operations.with(key.get(), |open| {
+            operations.with(key.get(), |open| {
                 note(&mut open.chain);
-                id_of(&open.measurement)
+                known.add(&open.measurement);
             });
-            request_id = id.flatten();
         }
         let mut above = below.operation;
         while let Some(id) = above {
             let noted = self.spans.with(id.get(), |state| {
                 note(&mut state.chain);
-                (state.operation, id_of(&state.measurement))
+                known.add(&state.measurement);
+                state.operation
             });
-            let id;
-            (above, id) = noted.unwrap_or_default();
-            request_id = request_id.or(id);
+            above = noted.flatten();
         }
-        request_id
+        known
     }
 
     fn signal(

@@ -1,29 +1,56 @@
-//! Operations by what came of their attempts, and what the gateway itself took of them.
+//! Operations by what came of their attempts, what these cost, and what the gateway itself took of
+//! them.
 
 use super::{
     distribution::Distribution,
     instruments::map,
     keys::{attribute, hash_error},
-    meters::Meters,
+    meters::{Late, Meters},
+    observed::{CostLedger, CostSum, observe_later},
 };
 use crate::{
-    core::{labels::Label, measurement::Measurement, recorder::LabelTables, word_hash::WordMap},
+    core::{
+        labels::Label, measurement::Measurement, money::NanoUsd, recorder::LabelTables,
+        word_hash::WordMap,
+    },
     names,
 };
-use opentelemetry::{KeyValue, Value, metrics::BoundCounter};
-use std::hash::{Hash, Hasher};
+use opentelemetry::{
+    KeyValue, Value,
+    metrics::{BoundCounter, Meter},
+};
+use std::{
+    hash::{Hash, Hasher},
+    sync::{Arc, LazyLock},
+};
 
 /// Series of each kind; the rest shares some thirty.
 const MAX_SERIES: usize = 400;
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Chains {
     operations: WordMap<ChainKey, BoundCounter<u64>>,
     overheads: WordMap<Label, Distribution<f64>>,
+    costs: WordMap<Label, CostSum>,
+    ledger: Arc<CostLedger>,
+    /// Made once something cost something.
+    observed: Late<()>,
 }
 
 impl Chains {
+    pub(super) fn new(meter: &Meter) -> Self {
+        let ledger = Arc::default();
+        let description = "Cost of operations: that of their attempts";
+        Self {
+            operations: WordMap::default(),
+            overheads: WordMap::default(),
+            costs: WordMap::default(),
+            observed: observe_later(meter, &ledger, names::OPERATION_COST, description),
+            ledger,
+        }
+    }
+
     /// Counts one operation.
     pub(super) fn record(&mut self, operation: &Measurement, of: &Meters, labels: &LabelTables) {
         let mut key = ChainKey::of(operation);
@@ -50,6 +77,18 @@ impl Chains {
             .record(nanos);
     }
 
+    /// Adds what an attempt cost to the operations of its endpoint, if it belongs to one.
+    pub(super) fn add_cost(&mut self, endpoint: Label, cost: NanoUsd, labels: &LabelTables) {
+        if endpoint.is_none() {
+            return;
+        }
+        let entry = self.costs.entry(endpoint).or_insert_with(|| {
+            LazyLock::force(&self.observed);
+            self.ledger.of_endpoint(endpoint, labels)
+        });
+        entry.add(cost);
+    }
+
     /// Records what waits.
     pub(super) fn flush(&mut self) {
         self.overheads.values_mut().for_each(Distribution::flush);
@@ -58,7 +97,7 @@ impl Chains {
     /// Bytes on the heap, without what the SDK has.
     pub(super) fn heap_bytes(&self) -> usize {
         let waiting = self.overheads.values().map(Distribution::heap_bytes);
-        waiting.sum::<usize>() + map(&self.operations) + map(&self.overheads)
+        waiting.sum::<usize>() + map(&self.operations) + map(&self.overheads) + map(&self.costs)
     }
 }
 

@@ -24,8 +24,9 @@ use std::{
 const AT_ONCE: usize = 8;
 
 /// The recognised metrics that are no histograms.
-const COUNTERS: [&str; 10] = [
+const COUNTERS: [&str; 11] = [
     names::COST,
+    names::OPERATION_COST,
     names::CACHE_RESULTS,
     names::RATE_LIMIT_HITS,
     names::TIMEOUTS,

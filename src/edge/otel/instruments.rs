@@ -8,7 +8,7 @@ use super::{
     distribution::{Distribution, Unit},
     keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, attribute},
     meters::{Late, Meters},
-    observed::{CostLedger, SeriesFigures, observe_costs, observe_monitor, observe_saved},
+    observed::{CostLedger, CostSum, SeriesFigures, observe_costs, observe_later, observe_monitor},
     pricing::{self, Pricing},
     quotas::observe_quotas,
     streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
@@ -27,10 +27,7 @@ use crate::{
 use opentelemetry::{KeyValue, metrics::Meter};
 use std::{
     hash::Hash,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, LazyLock, atomic::Ordering},
 };
 
 /// Series of one kind that have all their labels; what comes later shares a series with others
@@ -77,7 +74,7 @@ struct AttemptSeries {
     time_per_output_chunk: Option<Box<Distribution<f64>>>,
     input_tokens: Option<Box<Distribution<u64>>>,
     output_tokens: Option<Box<Distribution<u64>>>,
-    cost: Option<Arc<AtomicI64>>,
+    cost: Option<CostSum>,
 }
 
 impl Instruments {
@@ -89,7 +86,12 @@ impl Instruments {
         observe_monitor(meter, recorder, Arc::clone(&figures));
         let saved = Arc::new(CostLedger::default());
         Self {
-            saved_costs: observe_saved(meter, &saved),
+            saved_costs: observe_later(
+                meter,
+                &saved,
+                names::CACHE_SAVED_COST,
+                "What answers of the response cache would have cost",
+            ),
             saved,
             quota_gauges: observe_quotas(meter, &recorder.quotas, &recorder.labels),
             quotas: Arc::clone(&recorder.quotas),
@@ -102,7 +104,7 @@ impl Instruments {
             components: WordMap::default(),
             timers: WordMap::default(),
             experiments: WordMap::default(),
-            chains: Chains::default(),
+            chains: Chains::new(meter),
             costs,
             pricing: Pricing::new(Arc::clone(&recorder.prices)),
             figures,
@@ -121,7 +123,7 @@ impl Instruments {
                 operation: Label::NONE,
                 error: None,
             };
-            self.costs.entry(key, &self.labels);
+            self.costs.of_model(key, &self.labels);
         }
     }
 
@@ -271,12 +273,12 @@ impl Instruments {
             }
         }
         if let Some(cost) = measurement.cost() {
-            // Nobody else adds to it meanwhile; at its end it stays.
-            let sum = series
+            series
                 .cost
-                .get_or_insert_with(|| self.costs.entry(key, &self.labels));
-            let total = sum.load(Ordering::Relaxed).saturating_add(cost.nanos());
-            sum.store(total, Ordering::Relaxed);
+                .get_or_insert_with(|| self.costs.of_model(key, &self.labels))
+                .add(cost);
+            self.chains
+                .add_cost(measurement.endpoint, cost, &self.labels);
         }
     }
 
@@ -295,6 +297,12 @@ impl Instruments {
         });
         series.record(measurement.duration);
         self.chains.record(measurement, &self.meter, &self.labels);
+        // Without an attempt that tells it, the operation itself may.
+        if let Some(cost) = measurement.cost()
+            && measurement.chain.attempts == 0
+        {
+            self.chains.add_cost(key.endpoint, cost, &self.labels);
+        }
         for (bytes, sizes, instrument) in [
             (
                 measurement.request_size,
@@ -374,9 +382,7 @@ impl Instruments {
         };
         if let Some(cost) = hit.cost() {
             LazyLock::force(&self.saved_costs);
-            let sum = self.saved.entry(key, &self.labels);
-            let total = sum.load(Ordering::Relaxed).saturating_add(cost.nanos());
-            sum.store(total, Ordering::Relaxed);
+            self.saved.of_model(key, &self.labels).add(cost);
         }
         if hit.duration > 0 {
             let attributes: Vec<_> = key

@@ -1,19 +1,19 @@
 //! What is observed at each collection instead of recorded: cost, and the monitor's own health.
 
 use super::{
-    keys::AttemptKey,
+    keys::{AttemptKey, attribute},
     meters::{Late, late},
 };
 use crate::{
     core::{
         cost::Account,
-        labels::{Label, LabelTable},
+        labels::Label,
         money::NanoUsd,
         recorder::{DropReason, LabelTables, Recorder},
     },
     names,
 };
-use opentelemetry::{KeyValue, Value, metrics::Meter};
+use opentelemetry::{KeyValue, metrics::Meter};
 use std::{
     collections::HashMap,
     sync::{
@@ -22,14 +22,26 @@ use std::{
     },
 };
 
-/// Cost by provider and model, in nano-USD, so that it adds up exactly.
+/// Cost by provider and model, or by endpoint, in nano-USD, so that it adds up exactly.
 #[derive(Debug, Default)]
-pub(super) struct CostLedger(Mutex<HashMap<(Label, Label), CostEntry>>);
+pub(super) struct CostLedger(Mutex<HashMap<[Label; 2], CostEntry>>);
 
 #[derive(Debug)]
 struct CostEntry {
-    attributes: [KeyValue; 2],
-    nanos: Arc<AtomicI64>,
+    attributes: Vec<KeyValue>,
+    cost: CostSum,
+}
+
+/// Where cost is summed, by nobody but the tick.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CostSum(Arc<AtomicI64>);
+
+impl CostSum {
+    /// At its end the sum stays.
+    pub(super) fn add(&self, cost: NanoUsd) {
+        let total = self.0.load(Ordering::Relaxed).saturating_add(cost.nanos());
+        self.0.store(total, Ordering::Relaxed);
+    }
 }
 
 /// How many series there are, and how many were refused one of their own.
@@ -41,25 +53,37 @@ pub(super) struct SeriesFigures {
 
 impl CostLedger {
     /// Where the cost of the provider and model of `key` is summed.
-    pub(super) fn entry(&self, key: AttemptKey, labels: &LabelTables) -> Arc<AtomicI64> {
+    pub(super) fn of_model(&self, key: AttemptKey, labels: &LabelTables) -> CostSum {
+        let of = [key.provider.or(Label::OTHER), key.model.or(Label::OTHER)];
+        self.entry(of, |[provider, model]| {
+            [
+                attribute(names::GEN_AI_PROVIDER_NAME, &labels.providers, provider),
+                attribute(names::GEN_AI_REQUEST_MODEL, &labels.models, model),
+            ]
+        })
+    }
+
+    /// Where the cost of an endpoint's operations is summed.
+    pub(super) fn of_endpoint(&self, endpoint: Label, labels: &LabelTables) -> CostSum {
+        self.entry([Label::NONE, endpoint], |[_, endpoint]| {
+            [
+                attribute(names::HTTP_ROUTE, &labels.endpoints, endpoint),
+                None,
+            ]
+        })
+    }
+
+    fn entry(
+        &self,
+        of: [Label; 2],
+        attributes: impl FnOnce([Label; 2]) -> [Option<KeyValue>; 2],
+    ) -> CostSum {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let provider = key.provider.or(Label::OTHER);
-        let model = key.model.or(Label::OTHER);
-        let entry = entries.entry((provider, model)).or_insert_with(|| {
-            let text =
-                |table: &LabelTable, label| Value::from(table.text(label).unwrap_or_default());
-            CostEntry {
-                attributes: [
-                    KeyValue::new(
-                        names::GEN_AI_PROVIDER_NAME,
-                        text(&labels.providers, provider),
-                    ),
-                    KeyValue::new(names::GEN_AI_REQUEST_MODEL, text(&labels.models, model)),
-                ],
-                nanos: Arc::default(),
-            }
+        let entry = entries.entry(of).or_insert_with(|| CostEntry {
+            attributes: attributes(of).into_iter().flatten().collect(),
+            cost: CostSum::default(),
         });
-        Arc::clone(&entry.nanos)
+        entry.cost.clone()
     }
 }
 
@@ -67,11 +91,15 @@ pub(super) fn observe_costs(meter: &Meter, costs: Arc<CostLedger>) {
     observe(meter, costs, names::COST, "Cost of calls to providers");
 }
 
-/// What was saved, which is told once there is something.
-pub(super) fn observe_saved(meter: &Meter, saved: &Arc<CostLedger>) -> Late<()> {
-    let (meter, saved) = (meter.clone(), Arc::clone(saved));
-    let description = "What answers of the response cache would have cost";
-    late(move || observe(&meter, saved, names::CACHE_SAVED_COST, description))
+/// The same, told once there is something.
+pub(super) fn observe_later(
+    meter: &Meter,
+    costs: &Arc<CostLedger>,
+    name: &'static str,
+    description: &'static str,
+) -> Late<()> {
+    let (meter, costs) = (meter.clone(), Arc::clone(costs));
+    late(move || observe(&meter, costs, name, description))
 }
 
 fn observe(meter: &Meter, costs: Arc<CostLedger>, name: &'static str, description: &'static str) {
@@ -82,7 +110,7 @@ fn observe(meter: &Meter, costs: Arc<CostLedger>, name: &'static str, descriptio
         .with_callback(move |observer| {
             let entries = costs.0.lock().unwrap_or_else(PoisonError::into_inner);
             for entry in entries.values() {
-                let cost = NanoUsd::from_nanos(entry.nanos.load(Ordering::Relaxed));
+                let cost = NanoUsd::from_nanos(entry.cost.0.load(Ordering::Relaxed));
                 observer.observe(cost.usd(), &entry.attributes);
             }
         })

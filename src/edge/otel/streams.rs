@@ -78,7 +78,7 @@ pub(super) fn series_limit(metric: &str) -> usize {
         | names::TIMEOUTS
         | names::FAILOVERS => SERIES_LIMIT,
         // By route.
-        names::OPERATIONS | names::OPERATION_OVERHEAD => 447,
+        names::OPERATIONS | names::OPERATION_OVERHEAD | names::OPERATION_COST => 447,
         metric if names::EXPONENTIAL.contains(&metric) => SERIES_LIMIT,
         // By provider, model and resource.
         names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
