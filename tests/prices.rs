@@ -9,8 +9,8 @@
 )]
 
 use aimux_otel::{
-    BuildError, ExportFormat, Limits, PerformanceMonitor, PriceTable, PriceTableError,
-    ProvidersView, TokenUsage, Window,
+    BuildError, ExportFormat, Limits, PerformanceEvent, PerformanceEventType, PerformanceMonitor,
+    PriceTable, PriceTableError, ProvidersView, TokenUsage, Window,
 };
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
@@ -229,4 +229,51 @@ fn a_table_may_come_while_spans_are_measured() {
     assert_eq!(view.providers["p"].total_cost, 0.001);
     assert_eq!(view.unpriced_models[0].requests, 1);
     monitor.shutdown(Duration::from_secs(5)).unwrap();
+}
+
+#[test]
+fn streamed_answers_tell_how_fast_their_tokens_came() {
+    let monitor = PerformanceMonitor::builder().build().unwrap();
+    let answer = |model: &str, ms, first_ms: Option<&str>, tokens: &str, status: &str| {
+        let event = PerformanceEvent::new("", PerformanceEventType::ProviderEnd, "", "")
+            .with_duration(Duration::from_millis(ms))
+            .with_metadata("provider", "p")
+            .with_metadata("model", model)
+            .with_metadata("status_code", status)
+            .with_metadata("output_tokens", tokens);
+        monitor.record_event(match first_ms {
+            Some(ms) => event.with_metadata("ttft_ms", ms),
+            None => event,
+        });
+    };
+    answer("fast", 3_000, Some("1000"), "100", "200");
+    answer("fast", 1_500, Some("500"), "200", "200");
+    answer("slow", 5_000, Some("0"), "50", "200");
+    // What did not come as a stream, or broke, or came at once, says nothing of the speed.
+    answer("fast", 9_000, None, "7", "200");
+    answer("fast", 9_000, Some("10"), "7", "502");
+    answer("fast", 9_000, Some("9000"), "7", "200");
+    answer("plain", 9_000, None, "7", "200");
+    let view = view(&monitor);
+    let p = &view.providers["p"];
+    assert_eq!(p.output_tokens_per_second, Some(350.0 / 8.0));
+    let models: Vec<_> = p
+        .model_stats
+        .iter()
+        .map(|(model, of)| (model.as_str(), of.output_tokens_per_second))
+        .collect();
+    assert_eq!(
+        models,
+        [("fast", Some(100.0)), ("plain", None), ("slow", Some(10.0))]
+    );
+    let scraped = monitor.export(ExportFormat::Prometheus, None).unwrap();
+    let scraped = scraped.into_string().unwrap();
+    let fast =
+        r#"gen_ai_provider_name="p",gen_ai_request_model="fast",otel_scope_name="aimux-otel"}"#;
+    for line in [
+        format!("aimux_output_time_seconds_total{{{fast} 3"),
+        format!(r#"aimux_token_details_total{{aimux_token_detail="streamed",{fast} 300"#),
+    ] {
+        assert!(scraped.lines().any(|l| l == line), "{line} in {scraped}");
+    }
 }

@@ -60,6 +60,7 @@ impl Keep {
             | names::OPERATIONS
             | names::OPERATION_COST
             | names::TOKEN_DETAILS
+            | names::OUTPUT_TIME
             | names::UNPRICED
             | names::CACHE_SAVED_COST
             | names::CACHE_SAVED_TIME

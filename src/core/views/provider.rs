@@ -22,13 +22,14 @@ use crate::core::views::{Coverage, ViewError, average, percent};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 7] = [
+pub(super) const METRICS: [&str; 8] = [
     names::GEN_AI_OPERATION_DURATION,
     names::GEN_AI_TIME_TO_FIRST_CHUNK,
     names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
     names::GEN_AI_TOKEN_USAGE,
     names::COST,
     names::TOKEN_DETAILS,
+    names::OUTPUT_TIME,
     names::UNPRICED,
 ];
 
@@ -104,6 +105,9 @@ pub struct ProviderPerformance {
     /// How long further chunks of streamed answers took.
     #[serde(flatten)]
     pub output_chunk: OutputChunkStats,
+    /// How many tokens per second came from its models, from the first chunk of an answer to its
+    /// end, over all streamed answers that told their tokens and did not fail; `null` without one.
+    pub output_tokens_per_second: Option<f64>,
     /// Tokens that went to its models.
     pub input_tokens: u64,
     /// Tokens that came from its models.
@@ -152,6 +156,9 @@ pub struct ModelPerformance {
     /// How long further chunks of streamed answers took.
     #[serde(flatten)]
     pub output_chunk: OutputChunkStats,
+    /// How many tokens per second came from the model, from the first chunk of an answer to its
+    /// end, over all streamed answers that told their tokens and did not fail; `null` without one.
+    pub output_tokens_per_second: Option<f64>,
     /// Tokens that went to the model.
     pub input_tokens: u64,
     /// Tokens that came from the model.
@@ -306,6 +313,7 @@ struct ProviderBuilder<'r> {
     attempts: StatsBuilder,
     first_token: Durations,
     output_chunk: Durations,
+    output: OutputRate,
     cost: i128,
     timeouts: u64,
     rate_limited: u64,
@@ -320,12 +328,26 @@ struct ModelBuilder {
     attempts: StatsBuilder,
     first_token: Durations,
     output_chunk: Durations,
+    output: OutputRate,
     input_tokens: f64,
     output_tokens: f64,
     cache_read_tokens: f64,
     cache_write_tokens: f64,
     reasoning_tokens: f64,
     cost: i128,
+}
+
+/// How fast streamed answers came.
+#[derive(Debug, Default)]
+struct OutputRate {
+    tokens: f64,
+    seconds: f64,
+}
+
+impl OutputRate {
+    fn per_second(&self) -> Option<f64> {
+        (self.seconds > 0.0).then(|| self.tokens / self.seconds)
+    }
 }
 
 impl<'r> ProviderBuilder<'r> {
@@ -368,8 +390,16 @@ impl<'r> ProviderBuilder<'r> {
                 "cache_read" => model.cache_read_tokens += aggregate.sum(),
                 "cache_write" => model.cache_write_tokens += aggregate.sum(),
                 "reasoning" => model.reasoning_tokens += aggregate.sum(),
+                names::STREAMED => {
+                    self.output.tokens += aggregate.sum();
+                    model.output.tokens += aggregate.sum();
+                }
                 _ => {}
             },
+            names::OUTPUT_TIME => {
+                self.output.seconds += aggregate.sum();
+                model.output.seconds += aggregate.sum();
+            }
             names::COST => {
                 if let Aggregate::Money(nano) = aggregate {
                     self.cost = self.cost.saturating_add(*nano);
@@ -424,6 +454,7 @@ impl<'r> ProviderBuilder<'r> {
             p99_9_response_time_ms: stats.p99_9_duration_ms,
             first_token: self.first_token.first_token(error),
             output_chunk: self.output_chunk.output_chunk(error),
+            output_tokens_per_second: self.output.per_second(),
             input_tokens: model_stats.values().map(|model| model.input_tokens).sum(),
             output_tokens: model_stats.values().map(|model| model.output_tokens).sum(),
             cost_per_request: average(usd(self.cost), stats.total_operations),
@@ -446,6 +477,7 @@ impl ModelBuilder {
             stats: self.attempts.finish(last_minute_seconds, error),
             first_token: self.first_token.first_token(error),
             output_chunk: self.output_chunk.output_chunk(error),
+            output_tokens_per_second: self.output.per_second(),
             health_state: HealthState::Unknown,
             health_reason: HealthReason::TooFewSamples,
             input_tokens: self.input_tokens.round() as u64,

@@ -24,7 +24,7 @@ use std::{
 const AT_ONCE: usize = 8;
 
 /// The recognised metrics that are no histograms.
-const COUNTERS: [&str; 11] = [
+const COUNTERS: [&str; 12] = [
     names::COST,
     names::OPERATION_COST,
     names::CACHE_RESULTS,
@@ -33,6 +33,7 @@ const COUNTERS: [&str; 11] = [
     names::FAILOVERS,
     names::OPERATIONS,
     names::TOKEN_DETAILS,
+    names::OUTPUT_TIME,
     names::UNPRICED,
     names::CACHE_SAVED_COST,
     names::CACHE_SAVED_TIME,

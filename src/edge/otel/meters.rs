@@ -31,6 +31,7 @@ pub(super) struct Meters {
     pub(super) timeouts: Late<Counter<u64>>,
     pub(super) failovers: Late<Counter<u64>>,
     pub(super) token_details: Late<Counter<u64>>,
+    pub(super) output_time: Late<Counter<f64>>,
     pub(super) unpriced: Late<Counter<u64>>,
     pub(super) cache_saved_time: Late<Counter<f64>>,
     pub(super) operations: Late<Counter<u64>>,
@@ -55,6 +56,7 @@ impl Meters {
         LazyLock::force(&self.timeouts);
         LazyLock::force(&self.failovers);
         LazyLock::force(&self.token_details);
+        LazyLock::force(&self.output_time);
         LazyLock::force(&self.unpriced);
         LazyLock::force(&self.cache_saved_time);
         LazyLock::force(&self.operations);
@@ -67,6 +69,13 @@ impl Meters {
             late(move || {
                 let histogram = meter.f64_histogram(name).with_unit("s");
                 histogram.with_description(description).build()
+            })
+        };
+        let time = |name: &'static str, description: &'static str| {
+            let meter = meter.clone();
+            late(move || {
+                let counter = meter.f64_counter(name).with_unit("s");
+                counter.with_description(description).build()
             })
         };
         let amounts = |name: &'static str, unit: &'static str, description: &'static str| {
@@ -136,14 +145,14 @@ impl Meters {
                 "{call}",
                 "Calls that used tokens of a model without a price",
             ),
-            cache_saved_time: {
-                let meter = meter.clone();
-                late(move || {
-                    let counter = meter.f64_counter(names::CACHE_SAVED_TIME).with_unit("s");
-                    let description = "How long answers of the response cache would have taken";
-                    counter.with_description(description).build()
-                })
-            },
+            output_time: time(
+                names::OUTPUT_TIME,
+                "Time in which the tokens of streamed answers came",
+            ),
+            cache_saved_time: time(
+                names::CACHE_SAVED_TIME,
+                "How long answers of the response cache would have taken",
+            ),
             operations: counter(
                 names::OPERATIONS,
                 "{operation}",

@@ -17,13 +17,13 @@ use std::sync::Arc;
 
 /// Pairs of a provider and a model of which something is kept; the rest shares one without a
 /// price.
-const MAX_PAIRS: usize = 500;
+const MAX_PAIRS: usize = 440;
 
 /// Series of what is counted here, of one kind.
 pub(super) const MAX_SERIES: usize = MAX_PAIRS + 1;
 
 /// The kinds of tokens that are part of others.
-const DETAILS: [&str; 3] = ["cache_read", "cache_write", "reasoning"];
+pub(super) const DETAILS: [&str; 4] = ["cache_read", "cache_write", "reasoning", names::STREAMED];
 
 /// See the module's description.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ struct Pair {
     price: Option<Price>,
     unpriced: Option<BoundCounter<u64>>,
     details: [Option<BoundCounter<u64>>; DETAILS.len()],
+    output_time: Option<BoundCounter<f64>>,
 }
 
 impl Pricing {
@@ -65,6 +66,7 @@ impl Pricing {
             attempt.cache_read_tokens,
             attempt.cache_write_tokens,
             attempt.reasoning_tokens,
+            streamed_tokens(attempt),
         ];
         let used = [attempt.input_tokens, attempt.output_tokens];
         let to_price = attempt.cost().is_none() && used != [Count::NONE; 2];
@@ -96,6 +98,14 @@ impl Pricing {
                     meters.token_details.bind(&attributes)
                 })
                 .add(tokens);
+        }
+        if let [.., streamed] = details
+            && streamed != Count::NONE
+            && let Some(nanos) = attempt.time_after_first_chunk()
+        {
+            pair.output_time
+                .get_or_insert_with(|| meters.output_time.bind(&pair_attributes(key, labels)))
+                .add(nanos as f64 / 1e9);
         }
         if !to_price {
             return;
@@ -155,6 +165,15 @@ fn find(table: &PriceTable, key: AttemptKey, labels: &LabelTables) -> Option<Pri
     let provider = labels.providers.text(key.provider).unwrap_or_default();
     let model = labels.models.text(key.model)?;
     table.price(&provider, &model).cloned()
+}
+
+/// The tokens of an answer that came as a stream, and to its end.
+#[inline]
+fn streamed_tokens(attempt: &Measurement) -> Count {
+    match attempt.time_after_first_chunk() {
+        Some(1..) if !attempt.failed() => attempt.output_tokens,
+        _ => Count::NONE,
+    }
 }
 
 fn tokens(attempt: &Measurement) -> Tokens {

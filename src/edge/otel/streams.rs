@@ -83,7 +83,10 @@ pub(super) fn series_limit(metric: &str) -> usize {
         // By provider, model and resource.
         names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
         // By provider and model, of which there are fewer here.
-        names::UNPRICED | names::CACHE_SAVED_COST | names::CACHE_SAVED_TIME => 895,
+        names::UNPRICED
+        | names::OUTPUT_TIME
+        | names::CACHE_SAVED_COST
+        | names::CACHE_SAVED_TIME => 895,
         names::TOKEN_DETAILS => SERIES_LIMIT,
         names::PROVIDER_HEALTH => HEALTH_SERIES_LIMIT,
         // By rule and severity.
