@@ -191,7 +191,7 @@ impl MonitorBuilder {
         self
     }
 
-    /// What windows may take of memory, in bytes: 1.25 MiB by default, from 64 KiB to 1 GiB.
+    /// What windows may take of memory, in bytes: 1 MiB by default, from 64 KiB to 1 GiB.
     ///
     /// Where many series are busy for long and need more, windows cover a little more time than
     /// was asked for, at the most two and a half times it, and percentiles of what is older than five

@@ -38,7 +38,7 @@ impl Default for Limits {
 }
 
 /// What windows may take of memory by default, in bytes: a day of a busy gateway.
-pub(crate) const WINDOW_MEMORY: usize = 5 << 18;
+pub(crate) const WINDOW_MEMORY: usize = 1 << 20;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]

@@ -24,8 +24,6 @@ pub(crate) const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_request
 // What the conventions lack.
 /// Cost of attempts, in USD.
 pub(crate) const COST: &str = "aimux.cost";
-/// A [`TOKEN_DETAIL`]: tokens of streamed answers.
-pub(crate) const STREAMED: &str = "streamed";
 /// What is summed exactly, in USD.
 pub(crate) const MONEY: [&str; 3] = [COST, OPERATION_COST, CACHE_SAVED_COST];
 /// Duration of one piece of component work, in seconds.
@@ -53,8 +51,10 @@ pub(crate) const OPERATION_OVERHEAD: &str = "aimux.operation.overhead";
 pub(crate) const OPERATION_COST: &str = "aimux.operation.cost";
 /// Tokens that are part of those of [`GEN_AI_TOKEN_USAGE`], split by [`TOKEN_DETAIL`].
 pub(crate) const TOKEN_DETAILS: &str = "aimux.token.details";
-/// Time in which the tokens of streamed answers came, from the first chunk to the end, in seconds.
-pub(crate) const OUTPUT_TIME: &str = "aimux.output.time";
+/// Output tokens of streamed answers.
+pub(crate) const STREAMED_TOKENS: &str = "aimux.streamed.tokens";
+/// Time in which these came, from the first chunk to the end, in seconds.
+pub(crate) const STREAMED_TIME: &str = "aimux.streamed.time";
 /// Attempts that used tokens, came without a cost, and whose model has no price.
 pub(crate) const UNPRICED: &str = "aimux.cost.unpriced";
 /// What answers of the response cache would have cost, in USD.

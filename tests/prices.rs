@@ -271,8 +271,8 @@ fn streamed_answers_tell_how_fast_their_tokens_came() {
     let fast =
         r#"gen_ai_provider_name="p",gen_ai_request_model="fast",otel_scope_name="aimux-otel"}"#;
     for line in [
-        format!("aimux_output_time_seconds_total{{{fast} 3"),
-        format!(r#"aimux_token_details_total{{aimux_token_detail="streamed",{fast} 300"#),
+        format!("aimux_streamed_time_seconds_total{{{fast} 3"),
+        format!("aimux_streamed_tokens_total{{{fast} 300"),
     ] {
         assert!(scraped.lines().any(|l| l == line), "{line} in {scraped}");
     }

@@ -2,13 +2,14 @@
 //!
 //! **Routing rule.** A model name goes to the provider that has it. When that attempt fails in a way
 //! another try may mend (429, 408, any 5xx, a timeout, a broken connection), the request goes on to
-//! the next provider of the table below, from the last back to the first, and there to the model of
+//! the other providers of the table below, the one that stands best first, and there to the model of
 //! the same family. No provider is asked twice for one request. Any other failure, such as a 400,
 //! is the caller's and is answered at once.
 
 use aimux_otel::{PriceTable, PriceTableError};
 use serde_json::{Map, Value, json};
 
+use crate::chat::Usage;
 use crate::dialect::Dialect;
 
 pub(crate) struct Provider {
@@ -34,6 +35,14 @@ pub(crate) struct Model {
     /// Median time to the first token, and the pace of those that follow.
     pub(crate) first_token_ms: f64,
     pub(crate) tokens_per_second: f64,
+}
+
+impl Model {
+    /// What an answer costs, in USD.
+    pub(crate) fn cost(&self, usage: Usage) -> f64 {
+        let input = self.input_price * usage.input_tokens as f64;
+        (input + self.output_price * usage.output_tokens as f64) / 1e6
+    }
 }
 
 /// What the monitor reckons with, in the format that the field shares.
@@ -162,11 +171,16 @@ pub(crate) fn targets() -> impl Iterator<Item = Target> {
     })
 }
 
+/// The target whose model is called so.
+pub(crate) fn target(model: &str) -> Option<Target> {
+    targets().find(|target| target.model.name == model)
+}
+
 /// Where a request for this model goes: first its own provider, then those that stand in.
 /// Empty if nobody has the model.
 #[tracing::instrument(skip_all, fields(component = "router", operation = "route"))]
 pub(crate) fn route(model: &str) -> Vec<Target> {
-    let Some(first) = targets().find(|target| target.model.name == model) else {
+    let Some(first) = target(model) else {
         return Vec::new();
     };
     let home = PROVIDERS

@@ -42,7 +42,7 @@ pub(crate) async fn play(
     let upstreams = Upstreams::start(options.seed, pace)
         .await
         .map_err(GatewayError::Upstreams)?;
-    let gateway = Gateway::new(upstreams.urls(), options.rate_limit, pace)?;
+    let gateway = Gateway::new(monitor.clone(), upstreams.urls(), options.rate_limit, pace)?;
     let router = gateway.router().layer(monitor.http_layer());
     let server = Server::start(options.listen, router)
         .await

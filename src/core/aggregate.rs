@@ -60,7 +60,8 @@ impl Keep {
             | names::OPERATIONS
             | names::OPERATION_COST
             | names::TOKEN_DETAILS
-            | names::OUTPUT_TIME
+            | names::STREAMED_TOKENS
+            | names::STREAMED_TIME
             | names::UNPRICED
             | names::CACHE_SAVED_COST
             | names::CACHE_SAVED_TIME

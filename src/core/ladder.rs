@@ -58,11 +58,7 @@ const COARSE_AGE: Duration = Duration::from_secs(5 * MINUTE);
 
 /// By how much of itself a window of that age may become longer than asked where memory is short.
 fn most_excess(age: Duration) -> f64 {
-    if age > Duration::from_secs(HOUR) {
-        1.5
-    } else {
-        1.0
-    }
+    if age > COARSE_AGE { 1.5 } else { 1.0 }
 }
 
 /// Slots that follow each other.

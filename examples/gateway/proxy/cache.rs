@@ -1,9 +1,11 @@
-//! The response cache: the same question again gets the same answer, at no cost.
+//! The response cache: the same question again gets the same answer, at no cost; the monitor is
+//! told what that saved.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::catalog;
 use crate::chat::{Chat, Message, Reply};
 use crate::clock;
 
@@ -35,8 +37,29 @@ pub(super) struct Cache {
 
 #[derive(Default)]
 struct Entries {
-    replies: HashMap<Key, (Instant, Reply)>,
+    replies: HashMap<Key, Kept>,
     oldest_first: VecDeque<Key>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    at: Instant,
+    /// How long the answer took.
+    took: Duration,
+    reply: Reply,
+}
+
+/// A question that is being answered, and since when.
+pub(super) struct Asked {
+    key: Key,
+    at: Instant,
+}
+
+impl Asked {
+    pub(super) fn now(key: Key) -> Self {
+        let at = clock::now();
+        Self { key, at }
+    }
 }
 
 impl Cache {
@@ -51,30 +74,41 @@ impl Cache {
     pub(super) fn look_up(&self, key: &Key) -> Option<Reply> {
         let now = clock::now();
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let reply = entries
+        let kept = entries
             .replies
             .get(key)
-            .filter(|(kept, _)| now - *kept < self.time_to_live)
-            .map(|(_, reply)| reply.clone());
+            .filter(|kept| now - kept.at < self.time_to_live)
+            .cloned();
         drop(entries);
-        match &reply {
-            Some(_) => tracing::info!(aimux.event = "cache_hit"),
-            None => tracing::info!(aimux.event = "cache_miss"),
-        }
-        reply
+        let Some(Kept { took, reply, .. }) = kept else {
+            tracing::info!(aimux.event = "cache_miss");
+            return None;
+        };
+        let from = catalog::target(&reply.model);
+        tracing::info!(
+            aimux.event = "cache_hit",
+            provider = from.map(|target| target.provider.name),
+            model = from.map(|target| target.model.name),
+            cost = from.map(|target| target.model.cost(reply.usage)),
+            saved_ms = took.as_secs_f64() * 1e3,
+        );
+        Some(reply)
     }
 
-    /// Keeps a reply under the key, if it has one, and lets the oldest go when there are too many.
-    pub(super) fn keep(&self, key: Option<Key>, reply: Reply) {
-        let Some(key) = key.filter(|_| reply.text.len() <= LARGEST) else {
+    /// Keeps the reply to a question, if that may be, and lets the oldest go when there are too
+    /// many.
+    pub(super) fn keep(&self, asked: Option<Asked>, reply: Reply) {
+        let Some(Asked { key, at }) = asked.filter(|_| reply.text.len() <= LARGEST) else {
             return;
         };
+        let now = clock::now();
+        let kept = Kept {
+            at: now,
+            took: now - at,
+            reply,
+        };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries
-            .replies
-            .insert(key.clone(), (clock::now(), reply))
-            .is_none()
-        {
+        if entries.replies.insert(key.clone(), kept).is_none() {
             entries.oldest_first.push_back(key);
         }
         if entries.oldest_first.len() > ENTRIES

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::Gateway;
 use super::attempt::Answer;
-use super::cache::Key;
+use super::cache::{Asked, Key};
 use super::relay::ToClient;
 use super::respond::Responder;
 use crate::catalog;
@@ -104,16 +104,17 @@ async fn answer(
         return Ok(responder.cached(&chat, &reply));
     }
 
+    let asked = key.map(Asked::now);
     let ask = gateway.ask(operation, &targets, &chat, &responder.request_id);
     let (target, answer) = ask.await?;
     Ok(match answer {
         Answer::Whole(reply) => {
             let response = responder.whole(target, &reply);
-            gateway.cache.keep(key, reply);
+            gateway.cache.keep(asked, reply);
             response
         }
         Answer::Stream(stream) => {
-            let stream = ToClient::new(gateway, responder, &chat, key, *stream);
+            let stream = ToClient::new(gateway, responder, &chat, asked, *stream);
             responder.stream(target, stream.into_body())
         }
     })

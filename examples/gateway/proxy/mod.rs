@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aimux_otel::PerformanceMonitor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
@@ -37,6 +38,7 @@ pub(crate) const MODELS: &str = "/v1/models";
 pub(crate) const HEALTH: &str = "/healthz";
 
 pub(crate) struct Gateway {
+    monitor: PerformanceMonitor,
     http: reqwest::Client,
     urls: BTreeMap<&'static str, String>,
     time_limits: TimeLimits,
@@ -68,6 +70,7 @@ impl TimeLimits {
 
 impl Gateway {
     pub(crate) fn new(
+        monitor: PerformanceMonitor,
         urls: BTreeMap<&'static str, String>,
         requests_per_second: Option<f64>,
         pace: Pace,
@@ -78,6 +81,7 @@ impl Gateway {
             .pool_max_idle_per_host(64)
             .build()?;
         Ok(Self {
+            monitor,
             http,
             urls,
             time_limits: TimeLimits::new(pace),

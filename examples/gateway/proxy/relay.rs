@@ -13,7 +13,7 @@ use tracing::Span;
 
 use super::Gateway;
 use super::attempt::Failure;
-use super::cache::Key;
+use super::cache::Asked;
 use super::respond::Responder;
 use crate::catalog::Target;
 use crate::chat::{Chat, Piece, Reply, Stop, Usage};
@@ -84,7 +84,7 @@ pub(super) struct ToClient {
     writer: StreamWriter,
     operation: Span,
     gateway: Arc<Gateway>,
-    key: Option<Key>,
+    asked: Option<Asked>,
     reply: Reply,
     over: bool,
 }
@@ -94,7 +94,7 @@ impl ToClient {
         gateway: Arc<Gateway>,
         responder: &Responder,
         chat: &Chat,
-        key: Option<Key>,
+        asked: Option<Asked>,
         relay: Relay,
     ) -> Self {
         let reply = Reply {
@@ -115,7 +115,7 @@ impl ToClient {
             writer,
             operation,
             gateway,
-            key,
+            asked,
             reply,
             over: false,
         }
@@ -140,7 +140,9 @@ impl ToClient {
                 self.over = true;
                 self.reply.stop = *stop;
                 self.reply.usage = *usage;
-                self.gateway.cache.keep(self.key.take(), self.reply.clone());
+                self.gateway
+                    .cache
+                    .keep(self.asked.take(), self.reply.clone());
             }
             Piece::Fault(_) => self.over = true,
         }

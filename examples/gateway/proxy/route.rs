@@ -1,4 +1,5 @@
-//! Routing with failover: from target to target until one answers.
+//! Routing with failover: from target to target until one answers, those that stand in in the order
+//! in which the monitor ranks them.
 
 use aimux_otel::OperationHandle;
 
@@ -8,7 +9,7 @@ use crate::catalog::Target;
 use crate::chat::{Chat, Refusal};
 
 impl Gateway {
-    /// Asks the targets in their order. Goes on only as long as nothing was sent to the client, so
+    /// Asks the first target, then those that stand in. Goes on only as long as nothing was sent to the client, so
     /// a stream that breaks after its first token is not tried elsewhere.
     pub(super) async fn ask(
         &self,
@@ -17,7 +18,7 @@ impl Gateway {
         chat: &Chat,
         request_id: &str,
     ) -> Result<(Target, Answer), Refusal> {
-        let mut targets = targets.iter().copied().peekable();
+        let mut targets = self.in_order(targets).into_iter().peekable();
         let mut last = Failure::Connection;
         while let Some(target) = targets.next() {
             last = match attempt::call(self, operation, target, chat, request_id).await {
@@ -37,5 +38,17 @@ impl Gateway {
             }
         }
         Err(last.refusal())
+    }
+
+    /// The first target, then the others as they stand now.
+    fn in_order(&self, targets: &[Target]) -> Vec<Target> {
+        let Some((first, others)) = targets.split_first() else {
+            return Vec::new();
+        };
+        let names = |target: &Target| (target.provider.name, target.model.name);
+        let names: Vec<_> = others.iter().map(names).collect();
+        let ranking = self.monitor.rank(&names);
+        let others = ranking.iter().filter_map(|at| others.get(at)).copied();
+        std::iter::once(*first).chain(others).collect()
     }
 }

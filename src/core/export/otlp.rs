@@ -37,13 +37,14 @@ const DELTA: u8 = 1;
 const CUMULATIVE: u8 = 2;
 
 /// Sums that count something: whole numbers.
-const COUNTS: [&str; 7] = [
+const COUNTS: [&str; 8] = [
     names::CACHE_RESULTS,
     names::RATE_LIMIT_HITS,
     names::TIMEOUTS,
     names::FAILOVERS,
     names::OPERATIONS,
     names::TOKEN_DETAILS,
+    names::STREAMED_TOKENS,
     names::UNPRICED,
 ];
 

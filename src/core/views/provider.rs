@@ -22,14 +22,15 @@ use crate::core::views::{Coverage, ViewError, average, percent};
 use crate::core::window::Window;
 use crate::names;
 
-pub(super) const METRICS: [&str; 8] = [
+pub(super) const METRICS: [&str; 9] = [
     names::GEN_AI_OPERATION_DURATION,
     names::GEN_AI_TIME_TO_FIRST_CHUNK,
     names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
     names::GEN_AI_TOKEN_USAGE,
     names::COST,
     names::TOKEN_DETAILS,
-    names::OUTPUT_TIME,
+    names::STREAMED_TOKENS,
+    names::STREAMED_TIME,
     names::UNPRICED,
 ];
 
@@ -390,13 +391,13 @@ impl<'r> ProviderBuilder<'r> {
                 "cache_read" => model.cache_read_tokens += aggregate.sum(),
                 "cache_write" => model.cache_write_tokens += aggregate.sum(),
                 "reasoning" => model.reasoning_tokens += aggregate.sum(),
-                names::STREAMED => {
-                    self.output.tokens += aggregate.sum();
-                    model.output.tokens += aggregate.sum();
-                }
                 _ => {}
             },
-            names::OUTPUT_TIME => {
+            names::STREAMED_TOKENS => {
+                self.output.tokens += aggregate.sum();
+                model.output.tokens += aggregate.sum();
+            }
+            names::STREAMED_TIME => {
                 self.output.seconds += aggregate.sum();
                 model.output.seconds += aggregate.sum();
             }

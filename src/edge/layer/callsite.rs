@@ -50,11 +50,14 @@ pub(super) enum CallsiteKind {
     Error,
 }
 
+/// Where a callsite lies, and what to do at it.
+type Registered = Box<(usize, Callsite)>;
+
 /// The measured callsites. Only ever grows, by cells that are written once.
 #[derive(Debug)]
 pub(super) struct Callsites {
     /// By the address; most stay empty, so they are small.
-    cells: Box<[OnceLock<Box<(usize, Callsite)>>]>,
+    cells: Box<[OnceLock<Registered>]>,
     /// The addresses of callsites that are not ours; 0 where there is none.
     foreign: Box<[AtomicUsize]>,
     adding: Mutex<Added>,

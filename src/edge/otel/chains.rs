@@ -82,6 +82,8 @@ impl Chains {
         if endpoint.is_none() {
             return;
         }
+        let is_full = self.costs.len() >= MAX_SERIES && !self.costs.contains_key(&endpoint);
+        let endpoint = if is_full { Label::OTHER } else { endpoint };
         let entry = self.costs.entry(endpoint).or_insert_with(|| {
             LazyLock::force(&self.observed);
             self.ledger.of_endpoint(endpoint, labels)

@@ -24,7 +24,7 @@ use std::{
 const AT_ONCE: usize = 8;
 
 /// The recognised metrics that are no histograms.
-const COUNTERS: [&str; 12] = [
+const COUNTERS: [&str; 13] = [
     names::COST,
     names::OPERATION_COST,
     names::CACHE_RESULTS,
@@ -33,7 +33,8 @@ const COUNTERS: [&str; 12] = [
     names::FAILOVERS,
     names::OPERATIONS,
     names::TOKEN_DETAILS,
-    names::OUTPUT_TIME,
+    names::STREAMED_TOKENS,
+    names::STREAMED_TIME,
     names::UNPRICED,
     names::CACHE_SAVED_COST,
     names::CACHE_SAVED_TIME,

@@ -11,7 +11,7 @@ use super::{
     observed::{CostLedger, CostSum, SeriesFigures, observe_costs, observe_later, observe_monitor},
     pricing::{self, Pricing},
     quotas::observe_quotas,
-    streams::{SERIES_LIMIT, TOKEN_SERIES_LIMIT},
+    streams::{PAIR_SERIES_LIMIT, SERIES_LIMIT, TOKEN_SERIES_LIMIT},
 };
 use crate::{
     core::{
@@ -40,7 +40,7 @@ const MAX_SHARED: usize = 250;
 const _: () = {
     let all = MAX_SERIES + MAX_SHARED + 2;
     assert!(all < SERIES_LIMIT && 2 * all < TOKEN_SERIES_LIMIT);
-    assert!(pricing::DETAILS.len() * pricing::MAX_SERIES < SERIES_LIMIT);
+    assert!(3 * pricing::MAX_SERIES < SERIES_LIMIT && pricing::MAX_SERIES < PAIR_SERIES_LIMIT);
 };
 
 /// See the module's description.

@@ -31,7 +31,8 @@ pub(super) struct Meters {
     pub(super) timeouts: Late<Counter<u64>>,
     pub(super) failovers: Late<Counter<u64>>,
     pub(super) token_details: Late<Counter<u64>>,
-    pub(super) output_time: Late<Counter<f64>>,
+    pub(super) streamed_tokens: Late<Counter<u64>>,
+    pub(super) streamed_time: Late<Counter<f64>>,
     pub(super) unpriced: Late<Counter<u64>>,
     pub(super) cache_saved_time: Late<Counter<f64>>,
     pub(super) operations: Late<Counter<u64>>,
@@ -56,7 +57,8 @@ impl Meters {
         LazyLock::force(&self.timeouts);
         LazyLock::force(&self.failovers);
         LazyLock::force(&self.token_details);
-        LazyLock::force(&self.output_time);
+        LazyLock::force(&self.streamed_tokens);
+        LazyLock::force(&self.streamed_time);
         LazyLock::force(&self.unpriced);
         LazyLock::force(&self.cache_saved_time);
         LazyLock::force(&self.operations);
@@ -145,9 +147,14 @@ impl Meters {
                 "{call}",
                 "Calls that used tokens of a model without a price",
             ),
-            output_time: time(
-                names::OUTPUT_TIME,
-                "Time in which the tokens of streamed answers came",
+            streamed_tokens: counter(
+                names::STREAMED_TOKENS,
+                "{token}",
+                "Output tokens of streamed answers",
+            ),
+            streamed_time: time(
+                names::STREAMED_TIME,
+                "Time in which the output tokens of streamed answers came",
             ),
             cache_saved_time: time(
                 names::CACHE_SAVED_TIME,

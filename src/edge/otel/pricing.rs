@@ -23,7 +23,7 @@ const MAX_PAIRS: usize = 440;
 pub(super) const MAX_SERIES: usize = MAX_PAIRS + 1;
 
 /// The kinds of tokens that are part of others.
-pub(super) const DETAILS: [&str; 4] = ["cache_read", "cache_write", "reasoning", names::STREAMED];
+const DETAILS: [&str; 3] = ["cache_read", "cache_write", "reasoning"];
 
 /// See the module's description.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Pair {
     price: Option<Price>,
     unpriced: Option<BoundCounter<u64>>,
     details: [Option<BoundCounter<u64>>; DETAILS.len()],
-    output_time: Option<BoundCounter<f64>>,
+    streamed: Option<(BoundCounter<u64>, BoundCounter<f64>)>,
 }
 
 impl Pricing {
@@ -66,11 +66,10 @@ impl Pricing {
             attempt.cache_read_tokens,
             attempt.cache_write_tokens,
             attempt.reasoning_tokens,
-            streamed_tokens(attempt),
         ];
         let used = [attempt.input_tokens, attempt.output_tokens];
         let to_price = attempt.cost().is_none() && used != [Count::NONE; 2];
-        if to_price || details != [Count::NONE; DETAILS.len()] {
+        if to_price || details != [Count::NONE; DETAILS.len()] || streamed(attempt).is_some() {
             self.look_closer(attempt, to_price, details, meters, of);
         }
     }
@@ -99,13 +98,16 @@ impl Pricing {
                 })
                 .add(tokens);
         }
-        if let [.., streamed] = details
-            && streamed != Count::NONE
-            && let Some(nanos) = attempt.time_after_first_chunk()
-        {
-            pair.output_time
-                .get_or_insert_with(|| meters.output_time.bind(&pair_attributes(key, labels)))
-                .add(nanos as f64 / 1e9);
+        if let Some((amount, nanos)) = streamed(attempt) {
+            let (tokens, seconds) = pair.streamed.get_or_insert_with(|| {
+                let attributes = pair_attributes(key, labels);
+                (
+                    meters.streamed_tokens.bind(&attributes),
+                    meters.streamed_time.bind(&attributes),
+                )
+            });
+            tokens.add(amount);
+            seconds.add(nanos as f64 / 1e9);
         }
         if !to_price {
             return;
@@ -167,13 +169,13 @@ fn find(table: &PriceTable, key: AttemptKey, labels: &LabelTables) -> Option<Pri
     table.price(&provider, &model).cloned()
 }
 
-/// The tokens of an answer that came as a stream, and to its end.
+/// The tokens of an answer that came as a stream, and to its end, and the nanoseconds from the
+/// first chunk on.
 #[inline]
-fn streamed_tokens(attempt: &Measurement) -> Count {
-    match attempt.time_after_first_chunk() {
-        Some(1..) if !attempt.failed() => attempt.output_tokens,
-        _ => Count::NONE,
-    }
+fn streamed(attempt: &Measurement) -> Option<(u64, u64)> {
+    let nanos = attempt.time_after_first_chunk()?;
+    let tokens = attempt.output_tokens.get()?;
+    (nanos > 0 && !attempt.failed()).then_some((tokens, nanos))
 }
 
 fn tokens(attempt: &Measurement) -> Tokens {

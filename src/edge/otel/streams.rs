@@ -23,6 +23,9 @@ pub(super) const SERIES_LIMIT: usize = 1_791;
 /// The same for tokens, of which there are two kinds.
 pub(super) const TOKEN_SERIES_LIMIT: usize = 3_583;
 
+/// The same for what is counted by provider and model alone.
+pub(super) const PAIR_SERIES_LIMIT: usize = 447;
+
 /// The same for quotas.
 pub(super) const QUOTA_SERIES_LIMIT: usize = 447;
 
@@ -83,10 +86,8 @@ pub(super) fn series_limit(metric: &str) -> usize {
         // By provider, model and resource.
         names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
         // By provider and model, of which there are fewer here.
-        names::UNPRICED
-        | names::OUTPUT_TIME
-        | names::CACHE_SAVED_COST
-        | names::CACHE_SAVED_TIME => 895,
+        names::UNPRICED | names::STREAMED_TOKENS | names::STREAMED_TIME => PAIR_SERIES_LIMIT,
+        names::CACHE_SAVED_COST | names::CACHE_SAVED_TIME => 895,
         names::TOKEN_DETAILS => SERIES_LIMIT,
         names::PROVIDER_HEALTH => HEALTH_SERIES_LIMIT,
         // By rule and severity.
