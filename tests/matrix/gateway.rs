@@ -8,9 +8,9 @@ use crate::{
 use aimux_otel::{ExportFormat, OperationHandle, PerformanceMonitor, PriceTable, Window};
 use axum::{
     Extension, Router,
-    body::Body,
+    body::{Body, to_bytes},
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{Request, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
+use tower::ServiceExt;
 
 /// Far above what an answer takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -123,7 +124,8 @@ pub(crate) async fn differences(cell: Cell) -> Vec<String> {
     [
         of_operation(&monitor, &expected),
         of_attempt(&monitor, cell, &expected),
-        of_exports(&monitor, &expected),
+        of_scrape(&monitor, &expected).await,
+        of_otlp(&monitor, &expected),
     ]
     .concat()
 }
@@ -260,62 +262,143 @@ fn of_attempt(monitor: &PerformanceMonitor, cell: Cell, expected: &Expected) -> 
     check.0
 }
 
-fn of_exports(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> {
-    let mut check = Check(Vec::new());
-    let text = |format| monitor.export(format, None).unwrap().into_string().unwrap();
-    let (metrics, otlp) = (text(ExportFormat::Prometheus), text(ExportFormat::Otlp));
-    let outcome = match expected {
-        Expected {
-            exhausted: true, ..
-        } => "exhausted",
-        Expected {
-            operation_failed: true,
-            ..
-        } => "failed",
+/// The values of the labels that a call to the first provider has.
+const OF_FIRST: &str =
+    "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\"";
+
+fn outcome(expected: &Expected) -> &'static str {
+    match expected {
+        _ if expected.exhausted => "exhausted",
+        _ if expected.operation_failed => "failed",
         _ => "answered",
-    };
-    let attempts = expected.attempts;
-    let mut scraped = vec![format!(
-        "aimux_operations_total{{aimux_operation_attempts=\"{attempts}\",aimux_operation_outcome=\"{outcome}\",http_route=\"/chat\",otel_scope_name=\"aimux-otel\"}} 1"
+    }
+}
+
+async fn of_scrape(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> {
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let answer = monitor.router().oneshot(request).await.unwrap();
+    let scraped = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    let scraped = String::from_utf8(scraped.to_vec()).unwrap();
+    let (outcome, attempts) = (outcome(expected), expected.attempts);
+    let scope = "otel_scope_name=\"aimux-otel\"";
+    let mut lines = vec![format!(
+        "aimux_operations_total{{aimux_operation_attempts=\"{attempts}\",aimux_operation_outcome=\"{outcome}\",http_route=\"/chat\",{scope}}} 1"
     )];
-    let mut pushed = vec![format!("\"stringValue\":\"{outcome}\"")];
     let error = expected.error.map_or(String::new(), |(error, _)| {
-        pushed.push(format!("\"stringValue\":\"{error}\""));
         format!("error_type=\"{error}\",")
     });
-    scraped.push(format!(
-        "gen_ai_client_operation_duration_seconds_count{{{error}gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",otel_scope_name=\"aimux-otel\"}} 1"
+    lines.push(format!(
+        "gen_ai_client_operation_duration_seconds_count{{{error}{OF_FIRST},{scope}}} 1"
     ));
     if let Some((input, output)) = expected.tokens {
         for (kind, tokens) in [("input", input), ("output", output)] {
-            scraped.push(format!(
-                "gen_ai_client_token_usage_sum{{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",gen_ai_token_type=\"{kind}\",otel_scope_name=\"aimux-otel\"}} {tokens}"
+            lines.push(format!(
+                "gen_ai_client_token_usage_sum{{{OF_FIRST},gen_ai_token_type=\"{kind}\",{scope}}} {tokens}"
             ));
         }
         let cost = cost(expected);
         for of in [
-            "cost_total{gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\",",
-            "operation_cost_total{http_route=\"/chat\",",
+            "cost_total{gen_ai_provider_name=\"first\",gen_ai_request_model=\"m\"",
+            "operation_cost_total{http_route=\"/chat\"",
         ] {
-            scraped.push(format!("aimux_{of}otel_scope_name=\"aimux-otel\"}} {cost}"));
+            lines.push(format!("aimux_{of},{scope}}} {cost}"));
         }
-        pushed.push(format!("\"asDouble\":{cost}"));
     }
-    let first_tokens =
-        metrics.contains("gen_ai_client_operation_time_to_first_chunk_seconds_count");
-    let told = expected.first_token || expected.attempts == 2;
-    if first_tokens && !told {
-        check.0.push("a first token is scraped".to_owned());
-    }
-    for line in scraped {
-        if !metrics.lines().any(|scraped| scraped == line) {
+    let mut check = Check(Vec::new());
+    for line in lines {
+        if !scraped.lines().any(|scraped| scraped == line) {
             check.0.push(format!("not scraped: {line}"));
         }
     }
-    for part in pushed {
-        if !otlp.contains(&part) {
-            check.0.push(format!("not in OTLP: {part}"));
+    let first_token = format!(
+        "gen_ai_client_operation_time_to_first_chunk_seconds_count{{{OF_FIRST},{scope}}} 1"
+    );
+    check.is(
+        "a first token that is scraped",
+        &json!(scraped.lines().any(|line| line == first_token)),
+        json!(expected.first_token),
+    );
+    check.0
+}
+
+fn of_otlp(monitor: &PerformanceMonitor, expected: &Expected) -> Vec<String> {
+    let mut check = Check(Vec::new());
+    let text = monitor.export(ExportFormat::Otlp, None).unwrap();
+    let text = text.into_string().unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |metric, attributes: &[(&str, &str)]| points(&lines, metric, attributes);
+    let mut only = |what, points: Vec<&Value>, key: &str, expected: Value| {
+        let seen: Vec<&Value> = points.iter().map(|point| &point[key]).collect();
+        check.is(what, &json!(seen), expected);
+    };
+    let first = ("gen_ai.provider.name", "first");
+
+    let attempts = expected.attempts.to_string();
+    let chain = [
+        ("http.route", "/chat"),
+        ("aimux.operation.attempts", &*attempts),
+        ("aimux.operation.outcome", outcome(expected)),
+    ];
+    only(
+        "the operation pushed",
+        of("aimux.operations", &chain),
+        "asInt",
+        json!(["1"]),
+    );
+    let duration = "gen_ai.client.operation.duration";
+    only(
+        "the attempt pushed",
+        of(duration, &[first]),
+        "count",
+        json!(["1"]),
+    );
+    if let Some((error, _)) = expected.error {
+        let failed = of(duration, &[first, ("error.type", error)]);
+        only("its error", failed, "count", json!(["1"]));
+    } else {
+        let any = of(duration, &[first])[0]["attributes"].to_string();
+        assert!(!any.contains("error.type"), "{any}");
+    }
+    let first_chunk = of("gen_ai.client.operation.time_to_first_chunk", &[first]);
+    let told = vec!["1"; usize::from(expected.first_token)];
+    only("its first token", first_chunk, "count", json!(told));
+    if let Some((input, output)) = expected.tokens {
+        for (kind, tokens) in [("input", input), ("output", output)] {
+            let usage = [first, ("gen_ai.token.type", kind)];
+            let usage = of("gen_ai.client.token.usage", &usage);
+            only("its tokens", usage, "sum", json!([tokens as f64]));
         }
+        let cost = json!([cost(expected)]);
+        only(
+            "its cost",
+            of("aimux.cost", &[first]),
+            "asDouble",
+            cost.clone(),
+        );
+        let whole = of("aimux.operation.cost", &[("http.route", "/chat")]);
+        only("the operation's cost pushed", whole, "asDouble", cost);
     }
     check.0
+}
+
+/// The points of `metric` that have these attributes, and maybe others.
+fn points<'a>(lines: &'a [Value], metric: &str, attributes: &[(&str, &str)]) -> Vec<&'a Value> {
+    let list = |value: &'a Value, key: &str| value[key].as_array().into_iter().flatten();
+    let resources = lines.iter().flat_map(|line| list(line, "resourceMetrics"));
+    let scopes = resources.flat_map(|resource| list(resource, "scopeMetrics"));
+    let metrics = scopes.flat_map(|scope| list(scope, "metrics"));
+    let data = metrics
+        .filter(|of| of["name"] == metric)
+        .filter_map(|of| of.as_object()?.values().find(|data| data.is_object()));
+    data.flat_map(|data| list(data, "dataPoints"))
+        .filter(|point| {
+            attributes.iter().all(|(key, value)| {
+                let wanted = json!({"key": key, "value": {"stringValue": value}});
+                list(point, "attributes").any(|attribute| *attribute == wanted)
+            })
+        })
+        .collect()
 }
