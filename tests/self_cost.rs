@@ -167,11 +167,11 @@ fn windows_take_what_they_are_given() {
         let monitor = builder.build().unwrap();
         monitor.configuration().limits.window_memory_bytes
     };
-    assert_eq!(given(PerformanceMonitor::builder()), 1_310_720);
+    assert_eq!(given(PerformanceMonitor::builder()), 1 << 20);
     let comprehensive = PerformanceMonitor::builder().comprehensive();
     assert_eq!(given(comprehensive), 4 << 20);
     let own = PerformanceMonitor::builder().comprehensive();
-    assert_eq!(given(own.window_memory(1 << 20)), 1 << 20, "the later wins");
+    assert_eq!(given(own.window_memory(2 << 20)), 2 << 20, "the later wins");
     for bytes in [0, (64 << 10) - 1, (1 << 30) + 1] {
         let error = builder().window_memory(bytes).build().unwrap_err();
         let text = error.to_string();
