@@ -50,17 +50,7 @@ struct Kept {
 }
 
 /// A question that is being answered, and since when.
-pub(super) struct Asked {
-    key: Key,
-    at: Instant,
-}
-
-impl Asked {
-    pub(super) fn now(key: Key) -> Self {
-        let at = clock::now();
-        Self { key, at }
-    }
-}
+pub(super) type Asked = (Key, Instant);
 
 impl Cache {
     pub(super) fn new(time_to_live: Duration) -> Self {
@@ -98,15 +88,12 @@ impl Cache {
     /// Keeps the reply to a question, if that may be, and lets the oldest go when there are too
     /// many.
     pub(super) fn keep(&self, asked: Option<Asked>, reply: Reply) {
-        let Some(Asked { key, at }) = asked.filter(|_| reply.text.len() <= LARGEST) else {
+        let Some((key, since)) = asked.filter(|_| reply.text.len() <= LARGEST) else {
             return;
         };
-        let now = clock::now();
-        let kept = Kept {
-            at: now,
-            took: now - at,
-            reply,
-        };
+        let at = clock::now();
+        let took = at - since;
+        let kept = Kept { at, took, reply };
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.replies.insert(key.clone(), kept).is_none() {
             entries.oldest_first.push_back(key);

@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 
 use super::Gateway;
 use super::attempt::Answer;
-use super::cache::{Asked, Key};
+use super::cache::Key;
 use super::relay::ToClient;
 use super::respond::Responder;
 use crate::catalog;
 use crate::chat::Refusal;
+use crate::clock;
 use crate::dialect::Dialect;
 
 #[tracing::instrument(skip_all, fields(endpoint = Dialect::OpenAi.endpoint(), error_type))]
@@ -104,7 +105,7 @@ async fn answer(
         return Ok(responder.cached(&chat, &reply));
     }
 
-    let asked = key.map(Asked::now);
+    let asked = key.map(|key| (key, clock::now()));
     let ask = gateway.ask(operation, &targets, &chat, &responder.request_id);
     let (target, answer) = ask.await?;
     Ok(match answer {
