@@ -193,10 +193,10 @@ impl MonitorBuilder {
 
     /// What windows may take of memory, in bytes: 1 MiB by default, from 64 KiB to 1 GiB.
     ///
-    /// Where many series are busy for long and need more, windows cover a little more time than
-    /// was asked for, at the most two and a half times it, and percentiles of what is older than five
-    /// minutes become less exact, 2.2 % at the worst instead of 0.54 %. Each answer says what it
-    /// covers and how exact it is. Totals since the start are not in this, and stay exact.
+    /// Where many series are busy for long and need more, windows cover more time than was asked
+    /// for, at the most two and a half times it, up to five minutes twice; and percentiles of what
+    /// is older than five minutes become less exact, 2.2 % at the worst instead of 0.54 %. Each
+    /// answer says what it covers and how exact it is. Totals since the start are not in this, and stay exact.
     pub const fn window_memory(mut self, bytes: usize) -> Self {
         self.config.window_memory = bytes;
         self

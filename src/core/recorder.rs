@@ -338,7 +338,8 @@ impl Recorder {
         true
     }
 
-    /// Tells the open operation `key` of an attempt below it, which is complete; what that knows of the request.
+    /// Tells the open operation `key` of an attempt below it, which is complete; what that operation
+    /// knows of the request.
     pub(crate) fn note_attempt(&self, key: u64, attempt: &Measurement) -> OfRequest {
         let mut known = OfRequest::default();
         self.operations.with(key, |open| {

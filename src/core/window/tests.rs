@@ -201,7 +201,7 @@ proptest! {
 }
 
 #[test]
-fn with_little_memory_windows_become_coarser_but_not_much_more_than_twice_as_long() {
+fn with_little_memory_windows_become_coarser_and_at_most_two_and_a_half_times_as_long() {
     let fill = |max_bytes| {
         let mut bench = with(max_bytes, HOUR * 24);
         for round in 0..2_880_u32 {
