@@ -444,6 +444,15 @@ impl MonitorBuilder {
         self
     }
 
+    /// The spans of the [HTTP layer](crate::PerformanceMonitor::http_layer) tell their trace in the field `trace_id`, for your log: a
+    /// `tracing_subscriber::fmt` layer that shows the target `aimux_otel::http` then writes it
+    /// beside whatever is logged while a request is answered, whether its trace is sampled or not.
+    /// Off by default. If no traces are exported, it is the trace that the caller began.
+    pub const fn trace_ids_in_logs(mut self, tell: bool) -> Self {
+        self.config.trace_ids_in_logs = tell;
+        self
+    }
+
     /// Records on your own meter provider instead of making one. `reader` must have been added to
     /// its builder:
     ///

@@ -300,7 +300,13 @@ impl PerformanceMonitor {
     #[cfg(feature = "server")]
     #[must_use]
     pub fn http_layer(&self) -> HttpLayer {
-        let traces = self.inner.tracer_provider.is_some();
+        let traces = self.inner.tracer_provider.as_ref();
+        let traces = match traces {
+            Some(_) => Some(self.inner.sampling),
+            // Nothing is exported, and the trace of the caller goes on all the same.
+            None if self.inner.shared.config.trace_ids_in_logs => Some(TraceSampling::AlwaysOff),
+            None => None,
+        };
         HttpLayer::new(Arc::clone(&self.inner.shared.recorder), traces)
     }
 

@@ -36,6 +36,7 @@ pub(crate) mod prices;
 pub(crate) mod process;
 pub(crate) mod queue;
 pub(crate) mod quotas;
+pub(crate) mod random;
 pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod refused;

@@ -7,6 +7,13 @@ pub(crate) struct TraceLink {
     pub(crate) span_id: [u8; 8],
 }
 
+/// Whether the trace that a request begins, or goes on with, is sampled. The HTTP layer decides it
+/// before there is a span, and leaves it in the OpenTelemetry context for the tracing layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) sampled: bool,
+}
+
 impl TraceLink {
     /// Whether it names a trace.
     pub(crate) fn is_one(&self) -> bool {

@@ -1,7 +1,10 @@
 //! One attempt: one call to one provider and model, measured by a `ProviderCall`.
 
 use aimux_otel::{OperationHandle, ProviderCall};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{
+    HeaderMap,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use reqwest::Response;
 use tokio::time::timeout;
 
@@ -122,9 +125,12 @@ async fn send(
     let Target { provider, model } = target;
     let url = gateway.urls.get(provider.name).ok_or(Failure::Connection)?;
     let body = provider.dialect.write_request(chat, model.name).to_string();
+    let mut trace = HeaderMap::new();
+    call.inject_trace(&mut trace);
     let response = gateway
         .http
         .post(url)
+        .headers(trace)
         .header(CONTENT_TYPE, "application/json")
         .header(REQUEST_ID, request_id)
         .body(body)

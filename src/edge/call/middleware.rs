@@ -74,7 +74,8 @@ type Resolve = dyn Fn(&Request) -> Option<CallTarget> + Send + Sync;
 /// [`body`](crate::ProviderCall::body). What fails before there is an answer is `timeout`, `dns`,
 /// `connection_refused`, `connection_reset` or `tls` where `reqwest` lets that be told, else
 /// `_OTHER`; a request that is dropped is `cancelled`. Add it after a middleware that retries, so
-/// that each try is measured by itself. All other requests pass as they are.
+/// that each try is measured by itself. If there is a trace, it goes on by the W3C header
+/// `traceparent`. All other requests pass as they are.
 #[derive(Clone)]
 pub struct CallMiddleware {
     recorder: Arc<Recorder>,
@@ -157,13 +158,14 @@ impl CallMiddleware {
 impl Middleware for CallMiddleware {
     async fn handle(
         &self,
-        request: Request,
+        mut request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
         let Some(mut call) = self.begin(&request, extensions) else {
             return next.run(request, extensions).await;
         };
+        call.inject_trace(request.headers_mut());
         match next.run(request, extensions).await {
             Ok(response) => Ok(self.measured(call, response)),
             Err(error) => {

@@ -102,6 +102,27 @@ impl ProviderCall {
         self.change(|open| open.set_operation(name))
     }
 
+    /// Writes the W3C headers `traceparent` and `tracestate` for the request that is about to be
+    /// sent, so that the trace goes on at whoever answers it. Nothing is written where there is no
+    /// trace; where it is not sampled, the headers say so.
+    ///
+    /// The span of the call is begun by it: an [`operation`](Self::operation) told later does not
+    /// change its name. [`CallMiddleware`](crate::PerformanceMonitor) does this by itself.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), aimux_otel::BuildError> {
+    /// let monitor = aimux_otel::PerformanceMonitor::builder().build()?;
+    /// let mut call = monitor.provider_call("openai", "gpt-4o-mini");
+    /// let mut headers = http::HeaderMap::new();
+    /// call.inject_trace(&mut headers);
+    /// assert!(headers.is_empty(), "this monitor exports no traces");
+    /// # call.finish(); Ok(()) }
+    /// ```
+    #[cfg(feature = "server")]
+    pub fn inject_trace(&mut self, headers: &mut http::HeaderMap) -> &mut Self {
+        self.change(|open| open.inject_trace(headers))
+    }
+
     /// The first token, or chunk, of the answer is here; only the first time counts. [`body`] and
     /// [`stream`] see it by themselves.
     ///

@@ -56,6 +56,11 @@ impl OpenCall {
         span::rename(&self.span, &self.recorder, &self.measurement);
     }
 
+    #[cfg(feature = "server")]
+    pub(super) fn inject_trace(&self, headers: &mut http::HeaderMap) {
+        span::inject(&self.span, headers);
+    }
+
     pub(super) fn first_token(&mut self) {
         if self.measurement.time_to_first_chunk.get().is_none() {
             let since = nanos(self.recorder.now(), self.started);

@@ -5,6 +5,12 @@ use crate::{
     core::{measurement::Measurement, recorder::Recorder, trace_link::TraceLink},
     names,
 };
+#[cfg(feature = "server")]
+use http::{HeaderMap, HeaderName, HeaderValue};
+#[cfg(feature = "server")]
+use opentelemetry::propagation::{Injector, TextMapPropagator};
+#[cfg(feature = "server")]
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{Span, field::Empty};
 
 /// Opens it, below the current one.
@@ -27,9 +33,31 @@ pub(super) fn open(recorder: &Recorder, call: &Measurement) -> Span {
         gen_ai.request.model = model.as_deref(),
         http.response.status_code = Empty,
         error.type = Empty,
+        gen_ai.response.time_to_first_chunk = Empty,
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
+        gen_ai.usage.cache_read.input_tokens = Empty,
+        gen_ai.usage.reasoning.output_tokens = Empty,
+        aimux.cost = Empty,
     )
+}
+
+/// Writes where the call is found in its trace into the headers of its request, as W3C Trace
+/// Context has it: the call's span, or what is current where that is not sampled.
+#[cfg(feature = "server")]
+pub(super) fn inject(span: &Span, headers: &mut HeaderMap) {
+    struct Into<'h>(&'h mut HeaderMap);
+    impl Injector for Into<'_> {
+        fn set(&mut self, key: &str, value: String) {
+            let name = HeaderName::from_bytes(key.as_bytes());
+            if let (Ok(name), Ok(text)) = (name, HeaderValue::from_str(&value))
+                && !value.is_empty()
+            {
+                self.0.insert(name, text);
+            }
+        }
+    }
+    span.in_scope(|| TraceContextPropagator::new().inject(&mut Into(headers)));
 }
 
 /// What is asked of the model is another thing than it was said to be.
@@ -56,9 +84,23 @@ pub(super) fn close(span: Span, recorder: &Recorder, call: &Measurement) -> Opti
         span.record(names::ERROR_TYPE, error);
         span.record("otel.status_code", "ERROR");
     }
+    if let Some(nanos) = call.time_to_first_chunk.get() {
+        span.record("gen_ai.response.time_to_first_chunk", nanos as f64 / 1e9);
+    }
+    if let Some(usd) = call.cost() {
+        span.record(names::COST, usd.usd());
+    }
     for (name, tokens) in [
         ("gen_ai.usage.input_tokens", call.input_tokens),
         ("gen_ai.usage.output_tokens", call.output_tokens),
+        (
+            "gen_ai.usage.cache_read.input_tokens",
+            call.cache_read_tokens,
+        ),
+        (
+            "gen_ai.usage.reasoning.output_tokens",
+            call.reasoning_tokens,
+        ),
     ] {
         if let Some(tokens) = tokens.get() {
             span.record(name, tokens);

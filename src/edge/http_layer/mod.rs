@@ -1,12 +1,15 @@
 //! The tower layer that measures the endpoints of the host's own axum app.
 
 mod future;
-mod remote;
 mod request;
 mod response;
 mod span_body;
+mod trace;
 
-use crate::core::{operation_handle::OperationHandle, recorder::Recorder};
+use crate::{
+    config::TraceSampling,
+    core::{operation_handle::OperationHandle, recorder::Recorder},
+};
 use axum::{body::Body, extract::MatchedPath};
 pub use future::HttpFuture;
 use http::{Method, Request, Response};
@@ -59,12 +62,12 @@ use tower_service::Service;
 #[derive(Debug, Clone)]
 pub struct HttpLayer {
     recorder: Arc<Recorder>,
-    /// Traces are exported.
-    traces: bool,
+    /// How traces are sampled, if they are exported.
+    traces: Option<TraceSampling>,
 }
 
 impl HttpLayer {
-    pub(crate) const fn new(recorder: Arc<Recorder>, traces: bool) -> Self {
+    pub(crate) const fn new(recorder: Arc<Recorder>, traces: Option<TraceSampling>) -> Self {
         Self { recorder, traces }
     }
 }

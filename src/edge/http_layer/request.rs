@@ -1,7 +1,8 @@
 //! A request from its arrival to the end of its response: what is kept of it, and how it ends.
 
-use super::remote;
+use super::trace::{self, Shown};
 use crate::{
+    config::TraceSampling,
     core::{
         error_type,
         labels::Label,
@@ -17,9 +18,9 @@ use axum::{
     body::{Body, Bytes},
     extract::MatchedPath,
 };
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header, uri::Authority};
 use http_body::{Body as _, Frame, SizeHint};
-use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
+use opentelemetry::Context as OtelContext;
 use std::{
     pin::Pin,
     sync::{
@@ -37,6 +38,9 @@ pub(super) struct OpenRequest {
     /// Its number among the open operations, if there was room.
     key: Option<u64>,
     span: Span,
+    /// What is to be around it where it is no span of a trace itself: where the trace is not
+    /// sampled, or a filter of the host disables the span.
+    around: Option<OtelContext>,
     request_size: RequestSize,
     response_size: u64,
     status: Option<StatusCode>,
@@ -70,7 +74,11 @@ struct ReadSoFar {
 
 impl OpenRequest {
     /// The request has arrived.
-    pub(super) fn begin(recorder: &Arc<Recorder>, request: &Request<Body>, traces: bool) -> Self {
+    pub(super) fn begin(
+        recorder: &Arc<Recorder>,
+        request: &Request<Body>,
+        traces: Option<TraceSampling>,
+    ) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map(MatchedPath::as_str);
         let method = Method::from_text(request.method().as_str());
@@ -81,33 +89,37 @@ impl OpenRequest {
         let key = recorder.begin(measurement, true);
         recorder.active_requests.fetch_add(1, Ordering::Relaxed);
 
-        // While the span is made, the trace that the caller began is around it; one that this
-        // process began stays.
-        let caller = || remote::context_of(request.headers());
-        let begins_here = traces && !OtelContext::map_current(TraceContextExt::has_active_span);
-        let caller = begins_here.then(caller).flatten();
-        let _around = caller.map(OtelContext::attach);
-        let name = traces.then(|| match route {
-            Some(route) => format!("{} {route}", method.text()),
-            None => method.text().to_owned(),
-        });
+        let around = traces.and_then(|sampling| trace::context_for(request.headers(), sampling));
+        let _around = around.clone().map(OtelContext::attach);
+        let shown = match traces {
+            Some(_) => Shown::of(request, route, method),
+            None => Shown::default(),
+        };
         // Its target and first field are those of `names`, which macros cannot take.
         let span = tracing::info_span!(
             target: "aimux_otel::http",
             "http.server.request",
             aimux.http_operation = key,
             otel.kind = "server",
-            otel.name = name,
+            otel.name = shown.name,
             http.request.method = method.text(),
+            http.request.method_original = shown.method_original,
             http.route = route,
+            url.scheme = shown.scheme,
+            url.path = shown.path,
+            server.address = shown.address.as_ref().map(Authority::host),
+            server.port = shown.address.as_ref().and_then(Authority::port_u16),
+            network.protocol.version = shown.version,
             http.response.status_code = Empty,
             error.type = Empty,
             otel.status_code = Empty,
+            trace_id = Empty,
         );
         Self {
             recorder: Arc::clone(recorder),
             key,
             span,
+            around,
             request_size: RequestSize::Known(0),
             response_size: 0,
             status: None,
@@ -126,20 +138,41 @@ impl OpenRequest {
     /// Runs what is below, inside the span.
     pub(super) fn run<R>(&mut self, below: impl FnOnce() -> R) -> R {
         self.running = true;
-        let (trace, current) = (&mut self.trace, self.recorder.current_trace);
         let first = !std::mem::replace(&mut self.entered, true);
-        let result = self.span.in_scope(|| {
-            if first {
-                *trace = current();
-            }
-            below()
-        });
+        if first && self.recorder.trace_ids_in_logs {
+            self.tell_trace();
+        }
+        let result = {
+            let _around = self.around.clone().map(OtelContext::attach);
+            let (trace, current) = (&mut self.trace, self.recorder.current_trace);
+            self.span.in_scope(|| {
+                if first {
+                    // Only what is current tells which span of which trace it has become.
+                    *trace = current();
+                }
+                below()
+            })
+        };
+        if first && self.trace.is_some() && !self.span.is_disabled() {
+            // From now on it brings its own context with it.
+            self.around = None;
+        }
         self.running = false;
         result
     }
 
+    /// Tells the host's log, before anything below says something.
+    fn tell_trace(&self) {
+        let _around = self.around.clone().map(OtelContext::attach);
+        let trace = self.span.in_scope(self.recorder.current_trace);
+        if let Some(trace_id) = trace::id_of(trace, self.around.as_ref()) {
+            self.span.record("trace_id", trace_id);
+        }
+    }
+
     /// Drops what is below, inside the span.
     pub(super) fn drop_below(&self, below: impl FnOnce()) {
+        let _around = self.around.clone().map(OtelContext::attach);
         self.span.in_scope(below);
     }
 
@@ -296,7 +329,7 @@ mod tests {
         let recorder = Arc::new(Recorder::new(Clock::start(), 1, &Config::default()));
         let request = Request::new(Body::empty());
         let open = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            OpenRequest::begin(&recorder, &request, false)
+            OpenRequest::begin(&recorder, &request, None)
         });
         let metadata = open.span.metadata().unwrap();
         assert_eq!(metadata.target(), names::HTTP_TARGET);

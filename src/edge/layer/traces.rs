@@ -6,16 +6,17 @@
 
 use crate::{
     config::TraceSampling,
-    core::{open::OpenTable, recorder::Recorder, trace_link::TraceLink},
+    core::{
+        open::OpenTable,
+        random::random,
+        recorder::Recorder,
+        trace_link::{Decided, TraceLink},
+    },
     names::LOG_TARGET,
 };
 use opentelemetry::{Context as OtelContext, trace::TraceContextExt};
 use opentelemetry_sdk::trace::SdkTracer;
-use std::{
-    cell::Cell,
-    hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicU8, Ordering},
-};
+use std::sync::atomic::{AtomicU8, Ordering};
 use tracing_core::{
     Event, Level, Metadata, Subscriber,
     span::{Attributes, Id, Record},
@@ -186,33 +187,20 @@ where
         self.glance.get((mixed >> 52) as usize % GLANCE)
     }
 
-    /// A span without a parent in this process: the caller elsewhere may have decided.
+    /// A span without a parent in this process: the HTTP layer may have decided, or the caller
+    /// elsewhere.
     fn samples_root(&self) -> bool {
-        let remote = OtelContext::map_current(|context| {
+        OtelContext::map_current(|context| {
+            if let Some(Decided { sampled }) = context.get() {
+                return *sampled;
+            }
             let span = context.span();
             let remote = span.span_context();
-            remote.is_valid().then(|| {
+            let remote = remote.is_valid().then(|| {
                 let trace = u128::from_be_bytes(remote.trace_id().to_bytes());
                 (remote.is_sampled(), trace as u64)
-            })
-        });
-        self.sampling.samples(remote, random())
-    }
-}
-
-/// A number that nobody outside can foresee in bulk: a xorshift of its own for each thread.
-fn random() -> u64 {
-    thread_local! {
-        static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(1_u64) | 1);
-    }
-    STATE
-        .try_with(|state| {
-            let mut x = state.get();
-            x ^= x << 13;
-            x ^= x >> 7;
-            x ^= x << 17;
-            state.set(x);
-            x
+            });
+            self.sampling.samples(remote, random())
         })
-        .unwrap_or(0)
+    }
 }
