@@ -210,6 +210,37 @@ pub(crate) const HTTP_TARGET: &str = "aimux_otel::http";
 /// Its field with the number of the open operation.
 pub(crate) const HTTP_OPERATION: &str = "aimux.http_operation";
 
+// Fields of spans.
+/// The time to the first token, in milliseconds.
+#[cfg(feature = "otlp")]
+pub(crate) const TTFT_MS: &str = "ttft_ms";
+/// The short and the older names of fields, and those of the conventions: what a span that is
+/// exported has instead. An `operation` beside a component is the component's.
+#[cfg(feature = "otlp")]
+pub(crate) const SPAN_ALIASES: [(&str, &str); 18] = [
+    (GEN_AI_SYSTEM, GEN_AI_PROVIDER_NAME),
+    ("provider", GEN_AI_PROVIDER_NAME),
+    ("model", GEN_AI_REQUEST_MODEL),
+    ("operation", GEN_AI_OPERATION_NAME),
+    ("endpoint", HTTP_ROUTE),
+    ("method", HTTP_REQUEST_METHOD),
+    ("status_code", HTTP_RESPONSE_STATUS_CODE),
+    ("request_size", "http.request.body.size"),
+    ("response_size", "http.response.body.size"),
+    ("error_type", ERROR_TYPE),
+    ("input_tokens", "gen_ai.usage.input_tokens"),
+    ("output_tokens", "gen_ai.usage.output_tokens"),
+    ("cache_read_tokens", "gen_ai.usage.cache_read.input_tokens"),
+    (
+        "cache_write_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+    ),
+    ("reasoning_tokens", "gen_ai.usage.reasoning.output_tokens"),
+    ("cost", COST),
+    (TTFT_MS, "gen_ai.response.time_to_first_chunk"),
+    ("component", COMPONENT),
+];
+
 // Values.
 /// Stands for every value that was not admitted, or is not known.
 pub(crate) const OTHER: &str = "_OTHER";

@@ -130,3 +130,19 @@ pub(super) fn recognise_in_event(name: &str) -> Option<Field> {
         contested: false,
     })
 }
+
+#[cfg(all(test, feature = "otlp"))]
+mod tests {
+    use super::*;
+    use crate::names::SPAN_ALIASES;
+
+    #[test]
+    fn what_a_span_is_exported_with_means_what_it_was_recorded_as() {
+        for (alias, name) in SPAN_ALIASES {
+            let of = |name| recognise(name).unwrap_or_else(|| panic!("{name}"));
+            let (alias, name) = (of(alias), of(name));
+            assert!(alias.alias && !name.alias);
+            assert_eq!(alias.meaning.bit(), name.meaning.bit(), "{name:?}");
+        }
+    }
+}

@@ -26,4 +26,6 @@ pub(crate) mod prometheus;
 pub(crate) mod pushes;
 mod quotas;
 pub(crate) mod reader;
+#[cfg(feature = "otlp")]
+mod span_conventions;
 pub(crate) mod streams;
