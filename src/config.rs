@@ -143,7 +143,17 @@ pub(crate) struct OtlpSettings {
     pub(crate) protocol: OtlpProtocol,
     /// Between two pushes of metrics; `None`: `OTEL_METRIC_EXPORT_INTERVAL`, else a minute.
     pub(crate) interval: Option<Duration>,
+    /// How long one push may take, attempts and all.
+    pub(crate) metrics_timeout: Duration,
+    pub(crate) traces_timeout: Duration,
+    /// Spans that wait at the most.
+    pub(crate) span_queue: usize,
 }
+
+/// Spans that wait at the most, if `OTEL_BSP_MAX_QUEUE_SIZE` does not say otherwise.
+const SPAN_QUEUE: usize = 2_048;
+/// However many it says: memory is reserved for them.
+const LARGEST_SPAN_QUEUE: usize = 65_536;
 
 /// The `OTEL_*` variables that the SDK leaves to us.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -159,6 +169,11 @@ pub(crate) struct Environment {
     pub(crate) traces_endpoint: bool,
     pub(crate) protocol: Option<OtlpProtocol>,
     pub(crate) sampling: Option<TraceSampling>,
+    /// `OTEL_EXPORTER_OTLP_…TIMEOUT`.
+    pub(crate) metrics_timeout: Option<Duration>,
+    pub(crate) traces_timeout: Option<Duration>,
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`.
+    pub(crate) span_queue: Option<usize>,
 }
 
 impl Environment {
@@ -175,6 +190,12 @@ impl Environment {
             .and_then(|v| v.parse::<f64>().ok())
             .filter(|ratio| (0.0..=1.0).contains(ratio))
             .unwrap_or(1.0);
+        let timeout = |signal| {
+            get(signal)
+                .or_else(|| get("OTEL_EXPORTER_OTLP_TIMEOUT"))
+                .and_then(|ms| ms.parse().ok())
+                .map(Duration::from_millis)
+        };
         Self {
             disabled: get("OTEL_SDK_DISABLED").is_some_and(|v| v.eq_ignore_ascii_case("true")),
             metrics_exporter: otlp("OTEL_METRICS_EXPORTER"),
@@ -196,6 +217,9 @@ impl Environment {
                 "parentbased_traceidratio" => Some(TraceSampling::ParentBasedRatio(ratio)),
                 _ => None,
             }),
+            metrics_timeout: timeout("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"),
+            traces_timeout: timeout("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"),
+            span_queue: get("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|v| v.parse().ok()),
         }
     }
 
@@ -219,9 +243,18 @@ impl Environment {
                 .or(self.protocol)
                 .unwrap_or(OtlpProtocol::HttpProtobuf),
             interval,
+            metrics_timeout: self.metrics_timeout.unwrap_or(OTLP_TIMEOUT),
+            traces_timeout: self.traces_timeout.unwrap_or(OTLP_TIMEOUT),
+            span_queue: self
+                .span_queue
+                .unwrap_or(SPAN_QUEUE)
+                .clamp(1, LARGEST_SPAN_QUEUE),
         }
     }
 }
+
+/// How long a push may take by default, as the specification has it.
+const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! The monitor: the only place that wires the parts together, and starts and stops threads.
 
+#[cfg(any(feature = "push", feature = "otlp"))]
+use crate::edge::otel::pushes;
 use crate::{
     builder::{MonitorBuilder, Prices},
     clock::{Clock, thread_cpu},
@@ -7,6 +9,7 @@ use crate::{
     core::{
         alerts::{engine::Engine, figures::AlertFigures},
         cost::{Account, Work},
+        deliveries::Deliveries,
         events::RecentEvents,
         prices::PriceTable,
         recorder::Recorder,
@@ -30,17 +33,14 @@ use crate::{
     },
     error::{BuildError, ShutdownError},
     names,
-    providers::{MeterProviders, build_tracer_provider, resource},
+    providers::{MeterProviders, SpanQueue, build_tracer_provider, resource},
     tick::Shared,
 };
 #[cfg(feature = "server")]
 use crate::{edge::http_layer::HttpLayer, http};
 #[cfg(feature = "push")]
 use crate::{
-    edge::{
-        otel::pushes,
-        push::{Destinations, Prepared, Pushes},
-    },
+    edge::push::{Destinations, Prepared, Pushes},
     pushing,
 };
 use opentelemetry::trace::TracerProvider;
@@ -85,6 +85,8 @@ struct Inner {
     metrics: MeterProviders,
     tracer_provider: Option<SdkTracerProvider>,
     owns_tracer_provider: bool,
+    /// Where spans wait that are pushed.
+    spans: Option<Arc<SpanQueue>>,
     sampling: TraceSampling,
     registry: prometheus::Registry,
     #[cfg(feature = "server")]
@@ -143,27 +145,29 @@ impl PerformanceMonitor {
         config.disabled = environment.disabled;
         let resource = resource(config.service_name.as_deref());
         let registry = builder.registry.unwrap_or_default();
+        let clock = Clock::start();
+        let deliveries = Arc::<Deliveries>::default();
         let metrics = match builder.meter_provider {
             Some(brought) => MeterProviders::brought(brought),
             None => {
                 let _in_runtime = runtime.handle().enter();
-                MeterProviders::build(&otlp, resource.clone(), &registry)?
+                MeterProviders::build(&otlp, resource.clone(), &registry, &deliveries, &clock)?
             }
         };
         let meter = metrics.meter();
         #[cfg(feature = "push")]
         let about = pushing::about(&resource);
         let owns_tracer_provider = builder.tracer_provider.is_none();
-        let tracer_provider = match builder.tracer_provider {
-            Some(own) => Some(own).filter(|_| !environment.disabled),
+        let (tracer_provider, spans) = match builder.tracer_provider {
+            Some(own) => (Some(own).filter(|_| !environment.disabled), None),
             None => {
                 let _in_runtime = runtime.handle().enter();
-                build_tracer_provider(&otlp, resource)?
+                build_tracer_provider(&otlp, resource, &deliveries, &clock)?.unzip()
             }
         };
 
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let mut recorder = Recorder::new(Clock::start(), cores, &config);
+        let mut recorder = Recorder::new(clock, cores, &config);
         recorder.traces = tracer_provider.is_some();
         recorder.current_trace = current_trace;
         let recorder = Arc::new(recorder);
@@ -188,7 +192,6 @@ impl PerformanceMonitor {
         ));
         recorder.set_tally(Arc::clone(&counter) as _);
         let settings = Settings::new(&config, &builder.rules);
-        let deliveries = Arc::default();
         observe_cost(&meter, &account);
         #[cfg(feature = "push")]
         let mut prepared = {
@@ -196,12 +199,12 @@ impl PerformanceMonitor {
                 true => Destinations::default(),
                 false => builder.destinations,
             };
-            let prepared = Prepared::new(destinations, &deliveries)?;
-            if !deliveries.all().is_empty() {
-                pushes::observe(&meter, &deliveries);
-            }
-            prepared
+            Prepared::new(destinations, &deliveries)?
         };
+        #[cfg(any(feature = "push", feature = "otlp"))]
+        if !deliveries.all().is_empty() {
+            pushes::observe(&meter, &deliveries);
+        }
         let sinks = builder.sinks.into_iter();
         #[cfg(feature = "push")]
         let sinks = sinks.chain(prepared.take_sinks());
@@ -256,6 +259,7 @@ impl PerformanceMonitor {
                 metrics,
                 tracer_provider,
                 owns_tracer_provider,
+                spans,
                 sampling,
                 registry,
                 #[cfg(feature = "server")]
@@ -367,6 +371,9 @@ impl PerformanceMonitor {
         #[cfg(feature = "push")]
         let lost = inner.pushes.finish(end.since(clock.now()));
         let flushed = inner.flush(end.since(clock.now()));
+        if let Some(spans) = &inner.spans {
+            spans.give_up();
+        }
         #[cfg(feature = "push")]
         let pushed = inner.pushes.wait(end.since(clock.now()));
         let ended = inner.stop_io();

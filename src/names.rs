@@ -285,16 +285,16 @@ pub(crate) const FIELDS_UNREADABLE: &str = "aimux.monitor.fields.unreadable";
 /// What the names of the metrics about what is pushed begin with.
 pub(crate) const PUSHES: &str = "aimux.monitor.push.";
 /// What was pushed and arrived, split by [`DESTINATION`].
-#[cfg(feature = "push")]
+#[cfg(any(feature = "push", feature = "otlp"))]
 pub(crate) const PUSH_SENT: &str = "aimux.monitor.push.sent";
 /// Attempts to push that failed, split by [`DESTINATION`].
-#[cfg(feature = "push")]
+#[cfg(any(feature = "push", feature = "otlp"))]
 pub(crate) const PUSH_FAILURES: &str = "aimux.monitor.push.failures";
 /// What was to be pushed and was given up, split by [`DESTINATION`] and [`REASON`].
-#[cfg(feature = "push")]
+#[cfg(any(feature = "push", feature = "otlp"))]
 pub(crate) const PUSH_DROPPED: &str = "aimux.monitor.push.dropped";
 /// Where something was pushed to: what it is, never its address.
-#[cfg(feature = "push")]
+#[cfg(any(feature = "push", feature = "otlp"))]
 pub(crate) const DESTINATION: &str = "aimux.destination";
 /// Memory that the monitor takes, split by [`PART`].
 pub(crate) const MONITOR_MEMORY: &str = "aimux.monitor.memory";

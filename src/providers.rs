@@ -1,17 +1,27 @@
 //! The OpenTelemetry providers that a monitor records on: its own, or those that the host brought.
 
 #[cfg(feature = "otlp")]
+pub(crate) use crate::edge::otel::export::SpanQueue;
+#[cfg(feature = "otlp")]
 use crate::edge::otel::export::{push_metrics, push_traces};
+#[cfg(not(feature = "otlp"))]
+pub(crate) use crate::edge::otel::no_export::SpanQueue;
 #[cfg(not(feature = "otlp"))]
 use crate::edge::otel::no_export::{push_metrics, push_traces};
 use crate::{
+    clock::Clock,
     config::OtlpSettings,
+    core::{deliveries::Deliveries, random::random_hex},
     edge::otel::{reader::ViewReader, streams::streams},
     error::BuildError,
     names,
 };
-use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry::{
+    Key, KeyValue,
+    metrics::{Meter, MeterProvider},
+};
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use std::sync::Arc;
 
 /// Where metrics are recorded, and read for the views.
 #[derive(Clone)]
@@ -43,6 +53,8 @@ impl MeterProviders {
         otlp: &OtlpSettings,
         resource: Resource,
         registry: &prometheus::Registry,
+        deliveries: &Deliveries,
+        clock: &Clock,
     ) -> Result<Self, BuildError> {
         let exporter = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -57,7 +69,7 @@ impl MeterProviders {
             .with_reader(exporter);
         if otlp.metrics {
             return Ok(Self {
-                all: push_metrics(builder, otlp)?.build(),
+                all: push_metrics(builder, otlp, deliveries, clock)?.build(),
                 histograms: None,
                 is_ours: true,
                 reader,
@@ -92,23 +104,39 @@ impl MeterProviders {
     }
 }
 
-/// A tracer provider that pushes, if there is somewhere to push to.
+/// A tracer provider that pushes, if there is somewhere to push to, and where its spans wait.
 pub(crate) fn build_tracer_provider(
     otlp: &OtlpSettings,
     resource: Resource,
-) -> Result<Option<SdkTracerProvider>, BuildError> {
+    deliveries: &Deliveries,
+    clock: &Clock,
+) -> Result<Option<(SdkTracerProvider, Arc<SpanQueue>)>, BuildError> {
     if !otlp.traces {
         return Ok(None);
     }
-    push_traces(resource, otlp).map(Some)
+    push_traces(resource, otlp, deliveries, clock).map(Some)
 }
 
-/// What is exported is of this service: the `OTEL_*` variables, unless named in code.
+/// What is exported is of this service: the `OTEL_*` variables, unless named in code. Without an
+/// instance id, which `OTEL_RESOURCE_ATTRIBUTES` can give, it has one at random: two processes of
+/// a service are two.
 pub(crate) fn resource(service_name: Option<&str>) -> Resource {
-    let builder = Resource::builder();
-    match service_name {
-        Some(name) => builder.with_service_name(name.to_owned()),
-        None => builder,
+    let told = match service_name {
+        Some(name) => Resource::builder().with_service_name(name.to_owned()),
+        None => Resource::builder(),
     }
-    .build()
+    .build();
+    if told.get(&SERVICE_INSTANCE_ID).is_some() {
+        return told;
+    }
+    let instance = KeyValue::new(SERVICE_INSTANCE_ID, random_hex());
+    let attributes = told
+        .iter()
+        .map(|(k, v)| KeyValue::new(k.clone(), v.clone()));
+    let attributes: Vec<_> = attributes.chain([instance]).collect();
+    Resource::builder_empty()
+        .with_attributes(attributes)
+        .build()
 }
+
+const SERVICE_INSTANCE_ID: Key = Key::from_static_str("service.instance.id");

@@ -5,7 +5,7 @@ use crate::{
     builder::MonitorBuilder,
     edge::{
         otel::exposition,
-        push::{About, Alertmanager, Elasticsearch, Pushgateway, Sources, Webhook, random_hex},
+        push::{About, Alertmanager, Elasticsearch, Pushgateway, Sources, Webhook},
     },
     error::PushError,
     tick::Shared,
@@ -81,18 +81,14 @@ pub(crate) fn sources(shared: &Arc<Shared>, registry: &prometheus::Registry) -> 
     }
 }
 
-/// Who pushes: the service of that resource, in this process. Without an instance id, which
-/// `OTEL_RESOURCE_ATTRIBUTES` can give, it has one at random.
+/// Who pushes: the service of that resource, in this process.
 pub(crate) fn about(resource: &Resource) -> About {
     let text = |(key, value): (&opentelemetry::Key, &opentelemetry::Value)| {
         (key.to_string(), value.to_string())
     };
-    let mut attributes: Vec<(String, String)> = resource.iter().map(text).collect();
+    let attributes: Vec<(String, String)> = resource.iter().map(text).collect();
     let find = |name: &str| attributes.iter().find(|(key, _)| key == name);
     let service = find("service.name").map(|(_, value)| value.clone());
-    if find("service.instance.id").is_none() {
-        attributes.push(("service.instance.id".to_owned(), random_hex()));
-    }
     let host = sysinfo::System::host_name().unwrap_or_else(|_| "localhost".to_owned());
     About {
         service: service.unwrap_or_default(),

@@ -17,7 +17,7 @@ const METRICS: [(&str, &str); 7] = [
     (names::GEN_AI_OPERATION_DURATION, "s"),
     (names::GEN_AI_TIME_TO_FIRST_CHUNK, "s"),
     (names::GEN_AI_TOKEN_USAGE, "{token}"),
-    (names::COST, "USD"),
+    (names::COST, "{USD}"),
     (names::HTTP_SERVER_REQUEST_DURATION, "s"),
     (names::HTTP_SERVER_REQUEST_BODY_SIZE, "By"),
     (names::HTTP_SERVER_RESPONSE_BODY_SIZE, "By"),

@@ -76,7 +76,7 @@ pub(crate) struct Delivered {
 impl Deliveries {
     /// One more destination, of that `kind`.
     #[cfg_attr(
-        not(feature = "push"),
+        not(any(feature = "push", feature = "otlp")),
         expect(dead_code, reason = "without the feature nothing is pushed")
     )]
     pub(crate) fn add(&self, kind: &str) -> Arc<Delivered> {
@@ -106,7 +106,7 @@ impl Deliveries {
 }
 
 #[cfg_attr(
-    not(feature = "push"),
+    not(any(feature = "push", feature = "otlp")),
     expect(dead_code, reason = "without the feature nothing is pushed")
 )]
 impl Delivered {
@@ -179,8 +179,8 @@ impl Delivered {
     }
 }
 
-/// What became of what was pushed to one destination: documents for Elasticsearch, whole messages
-/// for all others.
+/// What became of what was pushed to one destination: documents for Elasticsearch, data points for
+/// `otlp_metrics`, spans for `otlp_traces`, whole messages for all others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[non_exhaustive]
 pub struct PushHealth {

@@ -22,3 +22,9 @@ pub(crate) fn random() -> u64 {
         })
         .unwrap_or(0)
 }
+
+/// 128 bits that nobody can foresee, nor meet twice.
+pub(crate) fn random_hex() -> String {
+    let random = || RandomState::new().hash_one(0_u8);
+    format!("{:016x}{:016x}", random(), random())
+}

@@ -197,7 +197,7 @@ fn a_document_is_as_opentelemetry_has_it() {
     let cost = find(both, "aimux.cost");
     assert_eq!(
         (&cost["metrics"]["aimux.cost"], &cost["unit"]),
-        (&json!(0.0084), &json!("USD"))
+        (&json!(0.0084), &json!("{USD}"))
     );
     let process = find(json!({}), "process.memory.usage");
     assert!(process["metrics"]["process.memory.usage"].as_u64().unwrap() > 1 << 20);

@@ -42,8 +42,6 @@ class Classic:
     file = "gateway-classic.json"
     uid = "aimux-gateway-classic"
     title = "AI gateway"
-    # What Prometheus adds to the name of an amount of money that comes by OTLP.
-    usd = ""
 
     @staticmethod
     def series(metric):
@@ -75,7 +73,6 @@ class Native:
     file = "gateway-native.json"
     uid = "aimux-gateway-native"
     title = "AI gateway (native histograms)"
-    usd = "_USD"
 
     @staticmethod
     def series(metric):

@@ -75,7 +75,7 @@ def gateway(ask):
 
 
 def money(ask):
-    cost, operation_cost = f"aimux_cost{ask.usd}_total", f"aimux_operation_cost{ask.usd}_total"
+    cost, operation_cost = "aimux_cost_total", "aimux_operation_cost_total"
     tokens = (*BY_MODEL, "gen_ai_token_type")
     answered = rate(
         "aimux_operations_total",
@@ -161,7 +161,7 @@ def money(ask):
 def cache(ask):
     hits = f'{GATEWAY},aimux_cache_result="hit"'
     results, saved_time = "aimux_cache_results_total", "aimux_cache_saved_time_seconds_total"
-    saved = f"aimux_cache_saved_cost{ask.usd}_total"
+    saved = "aimux_cache_saved_cost_total"
     return [
         lines(
             "Hit ratio",

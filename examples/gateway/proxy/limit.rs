@@ -74,6 +74,8 @@ impl Limiter {
         let wait = (1.0 - bucket.tokens) / limit.per_second;
         drop(buckets);
         tracing::warn!(aimux.event = "rate_limit_hit");
+        // Not the fault of a provider, as a 429 would be otherwise.
+        tracing::Span::current().record("error_type", "gateway_rate_limited");
         let mut refusal = Refusal::new(429, "too many requests from this client");
         refusal.retry_after_seconds = Some(wait.ceil().max(1.0) as u64);
         Err(refusal)

@@ -641,7 +641,7 @@ fn an_otlp_line_is_written_as_the_protocol_has_it() {
 #[test]
 fn a_csv_row_is_written_as_it_is_documented() {
     let mut bench = Bench::new(DAY);
-    bench.unit(names::SCOPE, names::COST, "USD");
+    bench.unit(names::SCOPE, names::COST, "{USD}");
     let of = [
         (names::GEN_AI_PROVIDER_NAME, "=cmd|' /C calc'!A0"),
         ("peer", "a\"b"),

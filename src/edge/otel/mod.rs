@@ -22,10 +22,8 @@ pub(crate) mod open_metrics;
 mod pricing;
 pub(crate) mod process;
 pub(crate) mod prometheus;
-#[cfg(feature = "push")]
+#[cfg(any(feature = "push", feature = "otlp"))]
 pub(crate) mod pushes;
 mod quotas;
 pub(crate) mod reader;
-#[cfg(feature = "otlp")]
-mod span_conventions;
 pub(crate) mod streams;

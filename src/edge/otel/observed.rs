@@ -105,7 +105,7 @@ pub(super) fn observe_later(
 fn observe(meter: &Meter, costs: Arc<CostLedger>, name: &'static str, description: &'static str) {
     meter
         .f64_observable_counter(name)
-        .with_unit("USD")
+        .with_unit("{USD}")
         .with_description(description)
         .with_callback(move |observer| {
             let entries = costs.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,7 +29,6 @@ use courier::Courier;
 use reqwest::{Client, redirect};
 use retry::Retry;
 use std::{
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
@@ -361,12 +360,6 @@ fn check_label(setting: &'static str, name: &str) -> Result<(), BuildError> {
         found: format!("`{}`", name.escape_debug()),
         allowed: "a name of letters, digits and `_`, not `__…`".to_owned(),
     })
-}
-
-/// 128 bits that nobody can foresee, nor meet twice.
-pub(crate) fn random_hex() -> String {
-    let random = || RandomState::new().hash_one(0_u8);
-    format!("{:016x}{:016x}", random(), random())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

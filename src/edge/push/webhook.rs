@@ -3,7 +3,6 @@
 use super::{
     About,
     courier::{Courier, Message},
-    random_hex,
     target::{Address, Target},
 };
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
             view::AlertDetail,
         },
         deliveries::{Delivered, Loss},
+        random::random_hex,
     },
     error::BuildError,
 };

@@ -36,7 +36,7 @@ if [ ! -x "$built/promtool" ]; then
       # Without the discoveries that are not asked for, which are most of it, and without the
       # pages, which its module does not have.
       go build -mod=mod -tags=netgo,remove_all_sd -trimpath \
-        -ldflags="-s -w -X github.com/prometheus/common/version.Version=3.${version:3:3}" \
+        -ldflags="-s -w -X github.com/prometheus/common/version.Version=3.${version:4:2}.${version##*.}" \
         -o "$work/" github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
     } >&2
     # Whole or not at all.

@@ -6,6 +6,7 @@ use crate::{
     core::{
         aggregate::usd,
         growth::Growth,
+        random::random_hex,
         series::Labels,
         snapshot::Snapshot,
         totals::{Total, Totals},
@@ -35,7 +36,7 @@ type Metrics = BTreeMap<String, (&'static str, Value)>;
 
 impl Documents {
     pub(super) fn new(stream: &DataStream, resource: &[(String, String)]) -> Self {
-        let id_prefix = (!stream.is_time_series()).then(super::super::random_hex);
+        let id_prefix = (!stream.is_time_series()).then(random_hex);
         let attributes = resource.iter().cloned();
         let attributes: BTreeMap<String, String> = attributes.collect();
         Self {
