@@ -44,6 +44,8 @@ pub struct MonitorBuilder {
     pub(crate) listen: Option<SocketAddr>,
     #[cfg(feature = "server")]
     pub(crate) access: crate::http::Access,
+    #[cfg(feature = "server")]
+    pub(crate) trace_ids_in_logs: bool,
     pub(crate) observer: Option<Observer>,
     pub(crate) rules: Vec<AlertRule>,
     pub(crate) custom_rules: Vec<CustomRule>,
@@ -448,8 +450,9 @@ impl MonitorBuilder {
     /// `tracing_subscriber::fmt` layer that shows the target `aimux_otel::http` then writes it
     /// beside whatever is logged while a request is answered, whether its trace is sampled or not.
     /// Off by default. If no traces are exported, it is the trace that the caller began.
+    #[cfg(feature = "server")]
     pub const fn trace_ids_in_logs(mut self, tell: bool) -> Self {
-        self.config.trace_ids_in_logs = tell;
+        self.trace_ids_in_logs = tell;
         self
     }
 

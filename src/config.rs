@@ -59,8 +59,6 @@ pub(crate) struct Config {
     pub(crate) preferred_scopes: Vec<String>,
     /// An `error` event makes its span a failure.
     pub(crate) error_events: bool,
-    /// The spans of the HTTP layer tell their trace, for the host's log.
-    pub(crate) trace_ids_in_logs: bool,
     /// `OTEL_SDK_DISABLED`: nothing is recorded.
     pub(crate) disabled: bool,
 }
@@ -81,7 +79,6 @@ impl Default for Config {
             recent_events: 512,
             preferred_scopes: vec![crate::names::SCOPE.to_owned()],
             error_events: true,
-            trace_ids_in_logs: false,
             disabled: false,
         }
     }

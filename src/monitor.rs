@@ -37,7 +37,10 @@ use crate::{
     tick::Shared,
 };
 #[cfg(feature = "server")]
-use crate::{edge::http_layer::HttpLayer, http};
+use crate::{
+    edge::http_layer::{HttpLayer, Tracing},
+    http,
+};
 #[cfg(feature = "push")]
 use crate::{
     edge::push::{Destinations, Prepared, Pushes},
@@ -91,6 +94,8 @@ struct Inner {
     registry: prometheus::Registry,
     #[cfg(feature = "server")]
     surface: Arc<http::Surface>,
+    #[cfg(feature = "server")]
+    trace_ids_in_logs: bool,
     io: Mutex<Option<Io>>,
     #[cfg(feature = "push")]
     pushes: Arc<Pushes>,
@@ -264,6 +269,8 @@ impl PerformanceMonitor {
                 registry,
                 #[cfg(feature = "server")]
                 surface,
+                #[cfg(feature = "server")]
+                trace_ids_in_logs: builder.trace_ids_in_logs,
                 io: Mutex::new(Some(io)),
                 #[cfg(feature = "push")]
                 pushes: Arc::new(pushes),
@@ -308,10 +315,16 @@ impl PerformanceMonitor {
         let traces = match traces {
             Some(_) => Some(self.inner.sampling),
             // Nothing is exported, and the trace of the caller goes on all the same.
-            None if self.inner.shared.config.trace_ids_in_logs => Some(TraceSampling::AlwaysOff),
+            None if self.inner.trace_ids_in_logs => Some(TraceSampling::AlwaysOff),
             None => None,
         };
-        HttpLayer::new(Arc::clone(&self.inner.shared.recorder), traces)
+        HttpLayer::new(
+            Arc::clone(&self.inner.shared.recorder),
+            Tracing {
+                sampling: traces,
+                in_logs: self.inner.trace_ids_in_logs,
+            },
+        )
     }
 
     /// The meter provider that the monitor records on: what is recorded on it elsewhere reaches

@@ -323,7 +323,7 @@ fn what_is_rejected_in_part_is_counted() {
     });
     let traces = pushed(&monitor, "otlp_traces");
     let refused = traces.dropped["refused"];
-    assert!(refused > 0 && refused % 3 == 0, "{traces:?}");
+    assert!(refused > 0 && refused.is_multiple_of(3), "{traces:?}");
     assert_eq!(dropped(&traces), refused);
     assert_eq!(traces.failed_attempts, 0, "it was an answer");
     until("points are rejected", || {

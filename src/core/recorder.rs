@@ -166,8 +166,6 @@ pub(crate) struct Recorder {
     pub(crate) traces: bool,
     /// The span of a sampled trace that is current on this thread.
     pub(crate) current_trace: fn() -> Option<TraceLink>,
-    /// The HTTP layer's span tells its trace, for the host's log.
-    pub(crate) trace_ids_in_logs: bool,
     pub(crate) metadata_keys: Vec<String>,
     /// Nothing is recorded, and nothing counted.
     pub(crate) disabled: bool,
@@ -197,7 +195,6 @@ impl Recorder {
             prices: Arc::default(),
             traces: false,
             current_trace: || None,
-            trace_ids_in_logs: config.trace_ids_in_logs,
             metadata_keys: config.metadata_keys.clone(),
             disabled: config.disabled,
         }

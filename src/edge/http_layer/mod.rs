@@ -62,13 +62,21 @@ use tower_service::Service;
 #[derive(Debug, Clone)]
 pub struct HttpLayer {
     recorder: Arc<Recorder>,
-    /// How traces are sampled, if they are exported.
-    traces: Option<TraceSampling>,
+    tracing: Tracing,
+}
+
+/// How the layer has to do with traces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tracing {
+    /// How they are sampled, if they are exported, or told in the log.
+    pub(crate) sampling: Option<TraceSampling>,
+    /// The span of a request tells its trace, for the host's log.
+    pub(crate) in_logs: bool,
 }
 
 impl HttpLayer {
-    pub(crate) const fn new(recorder: Arc<Recorder>, traces: Option<TraceSampling>) -> Self {
-        Self { recorder, traces }
+    pub(crate) const fn new(recorder: Arc<Recorder>, tracing: Tracing) -> Self {
+        Self { recorder, tracing }
     }
 }
 
@@ -104,11 +112,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let HttpLayer { recorder, traces } = &self.layer;
+        let HttpLayer { recorder, tracing } = &self.layer;
         if is_measured_already(&request, recorder) {
             return HttpFuture::new(self.inner.call(request), None, false);
         }
-        let open = OpenRequest::begin(recorder, &request, *traces);
+        let open = OpenRequest::begin(recorder, &request, *tracing);
         // It also tells the same layer further in that the request is measured already.
         request.extensions_mut().insert(OperationHandle {
             recorder: Arc::clone(recorder),

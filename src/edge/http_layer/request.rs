@@ -1,8 +1,10 @@
 //! A request from its arrival to the end of its response: what is kept of it, and how it ends.
 
-use super::trace::{self, Shown};
+use super::{
+    Tracing,
+    trace::{self, Shown},
+};
 use crate::{
-    config::TraceSampling,
     core::{
         error_type,
         labels::Label,
@@ -46,6 +48,8 @@ pub(super) struct OpenRequest {
     status: Option<StatusCode>,
     /// The span is in this trace, if it is sampled; known from when it is first entered.
     trace: Option<TraceLink>,
+    /// The span tells its trace.
+    in_logs: bool,
     /// It was entered.
     entered: bool,
     /// What the response says the request is known by.
@@ -77,7 +81,7 @@ impl OpenRequest {
     pub(super) fn begin(
         recorder: &Arc<Recorder>,
         request: &Request<Body>,
-        traces: Option<TraceSampling>,
+        tracing: Tracing,
     ) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map(MatchedPath::as_str);
@@ -89,9 +93,11 @@ impl OpenRequest {
         let key = recorder.begin(measurement, true);
         recorder.active_requests.fetch_add(1, Ordering::Relaxed);
 
-        let around = traces.and_then(|sampling| trace::context_for(request.headers(), sampling));
+        let around = tracing
+            .sampling
+            .and_then(|sampling| trace::context_for(request.headers(), sampling));
         let _around = around.clone().map(OtelContext::attach);
-        let shown = match traces {
+        let shown = match tracing.sampling {
             Some(_) => Shown::of(request, route, method),
             None => Shown::default(),
         };
@@ -124,6 +130,7 @@ impl OpenRequest {
             response_size: 0,
             status: None,
             trace: None,
+            in_logs: tracing.in_logs,
             entered: false,
             request_id: None,
             running: false,
@@ -139,7 +146,7 @@ impl OpenRequest {
     pub(super) fn run<R>(&mut self, below: impl FnOnce() -> R) -> R {
         self.running = true;
         let first = !std::mem::replace(&mut self.entered, true);
-        if first && self.recorder.trace_ids_in_logs {
+        if first && self.in_logs {
             self.tell_trace();
         }
         let result = {
@@ -329,7 +336,14 @@ mod tests {
         let recorder = Arc::new(Recorder::new(Clock::start(), 1, &Config::default()));
         let request = Request::new(Body::empty());
         let open = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            OpenRequest::begin(&recorder, &request, None)
+            OpenRequest::begin(
+                &recorder,
+                &request,
+                Tracing {
+                    sampling: None,
+                    in_logs: false,
+                },
+            )
         });
         let metadata = open.span.metadata().unwrap();
         assert_eq!(metadata.target(), names::HTTP_TARGET);
