@@ -4,7 +4,7 @@
 //! It is done where spans are exported, off the threads that serve.
 
 use crate::names;
-use opentelemetry::{Key, KeyValue, Value, trace::SpanKind};
+use opentelemetry::{Key, KeyValue, SpanId, Value, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
 
 /// Puts the names of the conventions in the place of the short ones; where a span has both, the
@@ -32,9 +32,11 @@ pub(super) fn apply(span: &mut SpanData) {
     }
     let is_attempt =
         has(span, names::GEN_AI_PROVIDER_NAME) || has(span, names::GEN_AI_REQUEST_MODEL);
+    // One below another span of this process only tells more of what is served.
+    let begins_here = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
     let is_operation = has(span, names::HTTP_ROUTE);
     if span.span_kind == SpanKind::Internal {
-        if is_operation {
+        if is_operation && begins_here {
             span.span_kind = SpanKind::Server;
         } else if is_attempt {
             span.span_kind = SpanKind::Client;
@@ -59,16 +61,24 @@ fn in_seconds(value: &mut Value) {
 mod tests {
     use super::*;
     use opentelemetry::{
-        InstrumentationScope, SpanId,
+        InstrumentationScope,
         trace::{SpanContext, Status},
     };
     use std::time::SystemTime;
 
     fn exported(kind: SpanKind, attributes: &[(&'static str, Value)]) -> (SpanKind, Vec<String>) {
+        exported_below(SpanId::INVALID, kind, attributes)
+    }
+
+    fn exported_below(
+        parent_span_id: SpanId,
+        kind: SpanKind,
+        attributes: &[(&'static str, Value)],
+    ) -> (SpanKind, Vec<String>) {
         let pair = |(name, value): &(&'static str, Value)| KeyValue::new(*name, value.clone());
         let mut span = SpanData {
             span_context: SpanContext::empty_context(),
-            parent_span_id: SpanId::INVALID,
+            parent_span_id,
             parent_span_is_remote: false,
             span_kind: kind,
             name: "work".into(),
@@ -136,6 +146,12 @@ mod tests {
         assert_eq!(
             attributes,
             ["http.request.method=POST", "http.route=/v1/chat"]
+        );
+        let (kind, _) = exported_below(SpanId::from(7), SpanKind::Internal, &operation);
+        assert_eq!(
+            kind,
+            SpanKind::Internal,
+            "there is one around it that serves"
         );
         let component = [("component", "router".into()), ("operation", "rank".into())];
         let (kind, attributes) = exported(SpanKind::Internal, &component);
