@@ -147,6 +147,7 @@ class Stack:
             ("127.0.0.1:9464", ", ".join(gateways)),
             ("127.0.0.1:8889", f"127.0.0.1:{self.ports.exporter}"),
             ("127.0.0.1:8888", f"127.0.0.1:{self.ports.collector_metrics}"),
+            ("- rules-classic.yml", f"- {ROOT / 'deploy' / 'prometheus' / 'rules-native.yml'}"),
             # Here the Collector pushes the same on: it stays a job of its own.
             ("honor_labels: true", "honor_labels: false"),
         ]:

@@ -77,6 +77,7 @@ pub use core::{
     alerts::{
         change::{AlertChange, AlertSink, ResolvedBecause},
         custom::AlertContext,
+        prometheus::{HistogramForm, prometheus_rules},
         rule::{AlertMetric, AlertRule, AlertScope, Comparison, Severity},
         view::{
             AlertDetail, AlertState, AlertsView, InsufficientBecause, InsufficientData,

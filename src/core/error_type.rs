@@ -198,6 +198,14 @@ pub(crate) fn is_rate_limited(error_type: &str) -> bool {
     matches!(error_type, RATE_LIMITED | "429")
 }
 
+/// A regular expression of all that is not the caller's fault, nor a rule's that refused it.
+pub(crate) fn not_the_callers() -> String {
+    let named = NAMED.iter().filter(|(_, domain)| !domain.is_callers());
+    let named = named.map(|(text, _)| *text);
+    let all: Vec<&str> = named.chain(["408", "429", "5..", OTHER]).collect();
+    all.join("|")
+}
+
 fn named(text: &str) -> Option<(&'static str, ErrorDomain)> {
     NAMED.iter().find(|(name, _)| *name == text).copied()
 }

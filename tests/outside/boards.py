@@ -22,7 +22,7 @@ import urllib.request
 
 NAMES = pathlib.Path(__file__).parents[2] / "src" / "names.rs"
 # What Prometheus adds to a name: for parts of a histogram, for a counter, and for a unit.
-ENDING = re.compile(r"_(bucket|count|sum|total|seconds|bytes|ratio|USD)$")
+ENDING = re.compile(r"_(bucket|count|sum|total|seconds|bytes|ratio)$")
 LABEL_VALUES = re.compile(r"label_values\((.+), *(\w+)\)")
 PROMETHEUS_LABELS = {"job", "instance", "le"}
 PERIOD, STEP = 60, 15

@@ -247,11 +247,18 @@ def spans_of(file):
 def compare_spans(prometheus, file, monitors, table):
     """What was traced with what was sent, and with the metrics that the Collector makes of it."""
     offered = sent = lost = 0
-    for monitor in monitors:
-        health = get_json(f"{monitor}/performance/summary")["monitor"]["pushes"]["otlp_traces"]
-        offered += health["offered"]
-        sent += health["sent"]
-        lost += sum(health["dropped"].values())
+
+    def none_waits():
+        nonlocal offered, sent, lost
+        views = [get_json(f"{monitor}/performance/summary") for monitor in monitors]
+        traces = [view["monitor"]["pushes"]["otlp_traces"] for view in views]
+        offered = sum(health["offered"] for health in traces)
+        sent = sum(health["sent"] for health in traces)
+        lost = sum(sum(health["dropped"].values()) for health in traces)
+        return offered == sent + lost
+
+    with contextlib.suppress(TimeoutError):
+        until("no span waits any more", none_waits, patience=20)
     table.row("spans: offered, and sent or lost with a reason", offered, sent + lost)
     what = "some were lost while the Collector was killed, and counted"
     table.holds(what, lost > 0, f"{lost} of {offered}")
@@ -318,6 +325,20 @@ def weigh(stack, monitors):
     print(f"OTLP: {whole / pushes:.0f} bytes a push, {points / pushes:.0f} points, "
           f"{whole / points:.0f} bytes each, {small / points:.1f} if it is compressed")
     server.shutdown()
+
+
+def rules(prometheus, table):
+    """Prometheus evaluates the rules, and what they record is what was measured."""
+    groups = get_json(f"{prometheus.url}/api/v1/rules")["data"]["groups"]
+    of_all = [rule for group in groups for rule in group["rules"]]
+    ill = [rule["name"] for rule in of_all if rule["health"] != "ok"]
+    table.holds("every rule is evaluated", of_all and not ill, f"{len(of_all)} rules {ill}")
+    names = sorted({rule["name"] for rule in of_all if rule["type"] == "recording"})
+    for name in names:
+        count = len(prometheus.query(f"{name}{{{PUSHED}}}"))
+        table.holds(f"{name} is recorded", count > 0, f"{count} series")
+    firing = prometheus.values('count by (alertname) (ALERTS{alertstate="firing"})', "alertname")
+    print(f"{'alerts that fire':<74} {sorted(name for name, in firing)}")
 
 
 def boards(prometheus, table, clock):
@@ -398,6 +419,7 @@ def main():
         time.sleep(max(0, ends - 15 - time.monotonic()))
         clock.part("traffic")
         boards(prometheus, table, clock)
+        rules(prometheus, table)
         time.sleep(max(0, ends + 2 - time.monotonic()))
 
         settle(prometheus, monitors, table)

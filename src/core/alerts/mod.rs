@@ -7,6 +7,7 @@ pub(crate) mod engine;
 pub(crate) mod figures;
 mod instance;
 mod message;
+pub(crate) mod prometheus;
 mod recommended;
 pub(crate) mod rule;
 mod standing;

@@ -660,7 +660,7 @@ fn a_csv_row_is_written_as_it_is_documented() {
          endpoint,method,status_code,error_type,component,component_operation,cache_result,\
          failover_from,failover_to,failover_reason,overflow,other_attributes,count,sum,min,max,\
          p50,p95,p99,last\r\n\
-         1972-09-27T01:58:43.456789000Z,1972-09-27T01:58:45.456789000Z,aimux-otel,aimux.cost,sum,USD,\
+         1972-09-27T01:58:43.456789000Z,1972-09-27T01:58:45.456789000Z,aimux-otel,aimux.cost,sum,{USD},\
          \"'=cmd|' /C calc'!A0\",,,,,,,,,,,,,,,\"{\"\"peer\"\":\"\"a\\\"\"b\"\"}\",,0.3,,,,,,\r\n"
     );
 }
