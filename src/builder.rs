@@ -2,7 +2,7 @@
 
 use crate::{
     PerformanceMonitor,
-    config::{Config, Limits, OtlpProtocol, TraceSampling},
+    config::{Config, Conventions, Limits, OtlpProtocol, TraceSampling},
     core::{
         alerts::{
             change::AlertSink,
@@ -46,6 +46,7 @@ pub struct MonitorBuilder {
     pub(crate) access: crate::http::Access,
     #[cfg(feature = "server")]
     pub(crate) trace_ids_in_logs: bool,
+    pub(crate) conventions: Option<Conventions>,
     pub(crate) observer: Option<Observer>,
     pub(crate) rules: Vec<AlertRule>,
     pub(crate) custom_rules: Vec<CustomRule>,
@@ -453,6 +454,13 @@ impl MonitorBuilder {
     #[cfg(feature = "server")]
     pub const fn trace_ids_in_logs(mut self, tell: bool) -> Self {
         self.trace_ids_in_logs = tell;
+        self
+    }
+
+    /// By which names calls to providers are told; what `OTEL_SEMCONV_STABILITY_OPT_IN` says, if
+    /// this does not: `gen_ai_latest_experimental`, or `gen_ai_latest_experimental/dup` for both.
+    pub const fn conventions(mut self, conventions: Conventions) -> Self {
+        self.conventions = Some(conventions);
         self
     }
 

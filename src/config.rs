@@ -61,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) error_events: bool,
     /// `OTEL_SDK_DISABLED`: nothing is recorded.
     pub(crate) disabled: bool,
+    pub(crate) conventions: Conventions,
 }
 
 impl Default for Config {
@@ -80,6 +81,7 @@ impl Default for Config {
             preferred_scopes: vec![crate::names::SCOPE.to_owned()],
             error_events: true,
             disabled: false,
+            conventions: Conventions::Current,
         }
     }
 }
@@ -115,6 +117,22 @@ impl TraceSampling {
 /// Whether the upper 63 bits of `number` are within the first `ratio` of all such numbers.
 fn is_below(number: u64, ratio: f64) -> bool {
     ratio >= 1.0 || ((number >> 1) as f64) < ratio.max(0.0) * (1_u64 << 63) as f64
+}
+
+/// By which names calls to providers are told on `/metrics` and by OTLP. The views are the same
+/// with each.
+///
+/// `docs/conventions.md` has the names side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conventions {
+    /// Those of the semantic conventions v1.41, `gen_ai.client.operation.*` and
+    /// `gen_ai.client.token.usage`: the default.
+    #[default]
+    Current,
+    /// The newer ones, `gen_ai.client.inference.*`, which are not released and may change.
+    Latest,
+    /// Both, for the time of a change: twice as many series.
+    Both,
 }
 
 /// How OTLP is spoken.
@@ -166,6 +184,8 @@ pub(crate) struct Environment {
     pub(crate) traces_endpoint: bool,
     pub(crate) protocol: Option<OtlpProtocol>,
     pub(crate) sampling: Option<TraceSampling>,
+    /// `OTEL_SEMCONV_STABILITY_OPT_IN`.
+    pub(crate) conventions: Option<Conventions>,
     /// `OTEL_EXPORTER_OTLP_…TIMEOUT`.
     pub(crate) metrics_timeout: Option<Duration>,
     pub(crate) traces_timeout: Option<Duration>,
@@ -213,6 +233,14 @@ impl Environment {
                 "parentbased_always_off" => Some(TraceSampling::ParentBasedRatio(0.0)),
                 "parentbased_traceidratio" => Some(TraceSampling::ParentBasedRatio(ratio)),
                 _ => None,
+            }),
+            conventions: get("OTEL_SEMCONV_STABILITY_OPT_IN").and_then(|list| {
+                let has = |wanted| list.split(',').any(|one| one.trim() == wanted);
+                // Both, if somebody asks for both.
+                match has("gen_ai_latest_experimental/dup") {
+                    true => Some(Conventions::Both),
+                    false => has("gen_ai_latest_experimental").then_some(Conventions::Latest),
+                }
             }),
             metrics_timeout: timeout("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT"),
             traces_timeout: timeout("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"),
@@ -319,6 +347,16 @@ mod tests {
             Some(TraceSampling::Ratio(1.0)),
             "an argument out of range counts as not set"
         );
+    }
+
+    #[test]
+    fn the_newer_conventions_are_asked_for_in_a_list() {
+        let asked = |list| environment(&[("OTEL_SEMCONV_STABILITY_OPT_IN", list)]).conventions;
+        assert_eq!(asked("http"), None);
+        let latest = Some(Conventions::Latest);
+        assert_eq!(asked("http/dup, gen_ai_latest_experimental"), latest);
+        let both = Some(Conventions::Both);
+        assert_eq!(asked("gen_ai_latest_experimental/dup"), both);
     }
 
     #[test]

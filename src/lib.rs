@@ -72,7 +72,7 @@ mod tick;
 pub use builder::MonitorBuilder;
 pub use cardinality::{CardinalityView, LabelCardinality};
 pub use clock::Timestamp;
-pub use config::{Limits, OtlpProtocol, TraceSampling};
+pub use config::{Conventions, Limits, OtlpProtocol, TraceSampling};
 pub use core::{
     alerts::{
         change::{AlertChange, AlertSink, ResolvedBecause},

@@ -148,15 +148,25 @@ impl PerformanceMonitor {
 
         let mut config = builder.config;
         config.disabled = environment.disabled;
+        let conventions = builder.conventions.or(environment.conventions);
+        config.conventions = conventions.unwrap_or_default();
+        let conventions = config.conventions;
         let resource = resource(config.service_name.as_deref());
         let registry = builder.registry.unwrap_or_default();
         let clock = Clock::start();
         let deliveries = Arc::<Deliveries>::default();
         let metrics = match builder.meter_provider {
-            Some(brought) => MeterProviders::brought(brought),
+            Some(brought) => MeterProviders::brought(brought, config.conventions),
             None => {
                 let _in_runtime = runtime.handle().enter();
-                MeterProviders::build(&otlp, resource.clone(), &registry, &deliveries, &clock)?
+                MeterProviders::build(
+                    &otlp,
+                    resource.clone(),
+                    &registry,
+                    config.conventions,
+                    &deliveries,
+                    &clock,
+                )?
             }
         };
         let meter = metrics.meter();
@@ -179,7 +189,7 @@ impl PerformanceMonitor {
         if let Some(table) = prices {
             recorder.prices.set(table, recorder.now());
         }
-        let instruments = Instruments::new(&meter, &metrics.histograms(), &recorder);
+        let instruments = Instruments::new(&metrics.meters(), &recorder);
         if metrics.ours().is_none() {
             // What the host's own settings do, they do now, and not while something is recorded.
             instruments.prepare();
@@ -230,7 +240,7 @@ impl PerformanceMonitor {
                 .map_or_else(|| Arc::clone(&empty), |s| s.latest())
         };
         registry
-            .register(Box::new(ClassicBuckets::new(Arc::new(latest))))
+            .register(Box::new(ClassicBuckets::new(Arc::new(latest), conventions)))
             .map_err(|error| BuildError::Prometheus(Box::new(error)))?;
 
         let ticking = Arc::clone(&shared);

@@ -11,6 +11,33 @@ pub(crate) const GEN_AI_TIME_TO_FIRST_CHUNK: &str = "gen_ai.client.operation.tim
 /// Tokens used by one attempt, split by [`GEN_AI_TOKEN_TYPE`].
 pub(crate) const GEN_AI_TOKEN_USAGE: &str = "gen_ai.client.token.usage";
 
+// Metrics of the newer GenAI conventions, which are not released: those of the second profile.
+/// Duration of one inference, in seconds.
+pub(crate) const INFERENCE_DURATION: &str = "gen_ai.client.inference.duration";
+/// Time from the start of an inference to its first chunk, in seconds.
+pub(crate) const INFERENCE_TIME_TO_FIRST_CHUNK: &str =
+    "gen_ai.client.inference.time_to_first_chunk";
+/// Time per chunk after the first, in seconds.
+pub(crate) const INFERENCE_TIME_PER_OUTPUT_CHUNK: &str =
+    "gen_ai.client.inference.time_per_output_chunk";
+/// Input tokens of one inference.
+pub(crate) const INFERENCE_INPUT_TOKENS: &str = "gen_ai.client.inference.operation.input_tokens";
+/// Output tokens of one inference.
+pub(crate) const INFERENCE_OUTPUT_TOKENS: &str = "gen_ai.client.inference.operation.output_tokens";
+/// Input tokens, split by [`TOKEN_MODALITY`].
+pub(crate) const INFERENCE_USAGE_INPUT: &str = "gen_ai.client.inference.usage.input_tokens";
+/// Output tokens, split by [`TOKEN_MODALITY`].
+pub(crate) const INFERENCE_USAGE_OUTPUT: &str = "gen_ai.client.inference.usage.output_tokens";
+/// Input tokens that came from the provider's cache, split by [`TOKEN_MODALITY`].
+pub(crate) const INFERENCE_USAGE_CACHE_READ: &str =
+    "gen_ai.client.inference.usage.cache_read.input_tokens";
+/// Input tokens that went into the provider's cache, split by [`TOKEN_MODALITY`].
+pub(crate) const INFERENCE_USAGE_CACHE_WRITE: &str =
+    "gen_ai.client.inference.usage.cache_write.input_tokens";
+/// Output tokens that were reasoning, split by [`TOKEN_MODALITY`].
+pub(crate) const INFERENCE_USAGE_REASONING: &str =
+    "gen_ai.client.inference.usage.reasoning.output_tokens";
+
 // Metrics of the HTTP conventions.
 /// Duration of one operation, in seconds.
 pub(crate) const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
@@ -135,6 +162,8 @@ pub(crate) const GEN_AI_SYSTEM: &str = "gen_ai.system";
 pub(crate) const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
 /// `input` or `output`.
 pub(crate) const GEN_AI_TOKEN_TYPE: &str = "gen_ai.token.type";
+/// Of what the tokens are; nobody tells us.
+pub(crate) const TOKEN_MODALITY: &str = "gen_ai.token.modality";
 /// What went wrong, from a closed set; absent on success.
 pub(crate) const ERROR_TYPE: &str = "error.type";
 /// `GET`, `POST`, …
@@ -324,7 +353,12 @@ pub(crate) const GEN_AI_TIME_PER_OUTPUT_CHUNK: &str =
     "gen_ai.client.operation.time_per_output_chunk";
 
 /// The names whose histograms are made exponential, whoever records them.
-pub(crate) const EXPONENTIAL: [&str; 11] = [
+pub(crate) const EXPONENTIAL: [&str; 16] = [
+    INFERENCE_DURATION,
+    INFERENCE_TIME_TO_FIRST_CHUNK,
+    INFERENCE_TIME_PER_OUTPUT_CHUNK,
+    INFERENCE_INPUT_TOKENS,
+    INFERENCE_OUTPUT_TOKENS,
     GEN_AI_OPERATION_DURATION,
     GEN_AI_TIME_TO_FIRST_CHUNK,
     GEN_AI_TIME_PER_OUTPUT_CHUNK,
@@ -338,6 +372,50 @@ pub(crate) const EXPONENTIAL: [&str; 11] = [
     OPERATION_OVERHEAD,
 ];
 
+/// The metrics of calls to providers that both profiles have: what it is called today, which of
+/// them (a value of [`GEN_AI_TOKEN_TYPE`], if any), and what the newer conventions call it.
+pub(crate) const PROFILES: [(&str, Option<&str>, &str); 5] = [
+    (GEN_AI_OPERATION_DURATION, None, INFERENCE_DURATION),
+    (
+        GEN_AI_TIME_TO_FIRST_CHUNK,
+        None,
+        INFERENCE_TIME_TO_FIRST_CHUNK,
+    ),
+    (
+        GEN_AI_TIME_PER_OUTPUT_CHUNK,
+        None,
+        INFERENCE_TIME_PER_OUTPUT_CHUNK,
+    ),
+    (
+        GEN_AI_TOKEN_USAGE,
+        Some(TOKEN_INPUT),
+        INFERENCE_INPUT_TOKENS,
+    ),
+    (
+        GEN_AI_TOKEN_USAGE,
+        Some(TOKEN_OUTPUT),
+        INFERENCE_OUTPUT_TOKENS,
+    ),
+];
+/// What only the newer conventions have: counters of tokens.
+pub(crate) const USAGE: [&str; 5] = [
+    INFERENCE_USAGE_INPUT,
+    INFERENCE_USAGE_OUTPUT,
+    INFERENCE_USAGE_CACHE_READ,
+    INFERENCE_USAGE_CACHE_WRITE,
+    INFERENCE_USAGE_REASONING,
+];
+
+/// The values of `gen_ai.operation.name` that are no inference: the newer conventions have no name
+/// of their own for these yet.
+pub(crate) const NO_INFERENCE: [&str; 5] = [
+    "embeddings",
+    "execute_tool",
+    "create_agent",
+    "invoke_agent",
+    "retrieval",
+];
+
 /// The values of `gen_ai.operation.name` that the conventions list.
 pub(crate) const GEN_AI_OPERATIONS: [&str; 8] = [
     "chat",
@@ -349,3 +427,38 @@ pub(crate) const GEN_AI_OPERATIONS: [&str; 8] = [
     "invoke_agent",
     "retrieval",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of both profiles side by side.
+    fn table() -> String {
+        let mut table = String::from("| today | newer |\n| --- | --- |\n");
+        for (today, which, newer) in PROFILES {
+            let which = which.map_or_else(String::new, |which| {
+                format!(" with `{GEN_AI_TOKEN_TYPE}` = `{which}`")
+            });
+            table += &format!("| `{today}`{which} | `{newer}` |\n");
+        }
+        for newer in USAGE {
+            table +=
+                &format!("| – | `{newer}`, a counter, with `{TOKEN_MODALITY}` = `unknown` |\n");
+        }
+        let others = NO_INFERENCE.map(|name| format!("`{name}`")).join(", ");
+        table += &format!(
+            "\nWhat is no inference, `{GEN_AI_OPERATION_NAME}` = {others}, keeps the names of today in each.\n"
+        );
+        table
+    }
+
+    #[test]
+    fn the_docs_have_the_names_of_both_profiles() {
+        let docs = include_str!("../docs/conventions.md");
+        let table = table();
+        assert!(
+            docs.ends_with(&table),
+            "docs/conventions.md is to end with\n{table}"
+        );
+    }
+}

@@ -10,9 +10,9 @@ pub(crate) use crate::edge::otel::no_export::SpanQueue;
 use crate::edge::otel::no_export::{push_metrics, push_traces};
 use crate::{
     clock::Clock,
-    config::OtlpSettings,
+    config::{Conventions, OtlpSettings},
     core::{deliveries::Deliveries, random::random_hex},
-    edge::otel::{reader::ViewReader, streams::streams},
+    edge::otel::{instruments::InstrumentMeters, reader::ViewReader, streams::streams},
     error::BuildError,
     names,
 };
@@ -31,6 +31,9 @@ pub(crate) struct MeterProviders {
     /// The monitor's own histograms, where only the views read them: a reader keeps series of its
     /// own, and that of Prometheus would for what it never shows.
     histograms: Option<SdkMeterProvider>,
+    /// That of calls to providers, where these are told by other names than the views know.
+    calls: Option<SdkMeterProvider>,
+    conventions: Conventions,
     is_ours: bool,
     /// What the views read.
     pub(crate) reader: ViewReader,
@@ -38,10 +41,16 @@ pub(crate) struct MeterProviders {
 
 impl MeterProviders {
     /// What the host brought.
-    pub(crate) fn brought((provider, reader): (SdkMeterProvider, ViewReader)) -> Self {
+    pub(crate) fn brought(
+        (provider, reader): (SdkMeterProvider, ViewReader),
+        conventions: Conventions,
+    ) -> Self {
+        let (calls, reader) = beside(conventions, reader);
         Self {
             all: provider,
             histograms: None,
+            calls,
+            conventions,
             is_ours: false,
             reader,
         }
@@ -53,6 +62,7 @@ impl MeterProviders {
         otlp: &OtlpSettings,
         resource: Resource,
         registry: &prometheus::Registry,
+        conventions: Conventions,
         deliveries: &Deliveries,
         clock: &Clock,
     ) -> Result<Self, BuildError> {
@@ -68,9 +78,13 @@ impl MeterProviders {
             .with_reader(reader.clone())
             .with_reader(exporter);
         if otlp.metrics {
+            let all = push_metrics(builder, otlp, deliveries, clock)?.build();
+            let (calls, reader) = beside(conventions, reader);
             return Ok(Self {
-                all: push_metrics(builder, otlp, deliveries, clock)?.build(),
+                all,
                 histograms: None,
+                calls,
+                conventions,
                 is_ours: true,
                 reader,
             });
@@ -82,6 +96,8 @@ impl MeterProviders {
         Ok(Self {
             all: builder.build(),
             histograms: Some(histograms.build()),
+            calls: None,
+            conventions,
             is_ours: true,
             reader: reader.and(beside),
         })
@@ -92,16 +108,35 @@ impl MeterProviders {
         self.all.meter(names::SCOPE)
     }
 
-    /// For the histograms.
-    pub(crate) fn histograms(&self) -> Meter {
-        let provider = self.histograms.as_ref().unwrap_or(&self.all);
-        provider.meter(names::SCOPE)
+    /// For what is recorded.
+    pub(crate) fn meters(&self) -> InstrumentMeters {
+        let histograms = self.histograms.as_ref().unwrap_or(&self.all);
+        let calls = self.calls.as_ref().unwrap_or(histograms);
+        InstrumentMeters {
+            all: self.meter(),
+            histograms: histograms.meter(names::SCOPE),
+            calls: calls.meter(names::SCOPE),
+            conventions: self.conventions,
+        }
     }
 
     /// That to be shut down, if it is ours: the other has nothing to send.
     pub(crate) fn ours(&self) -> Option<SdkMeterProvider> {
         self.is_ours.then(|| self.all.clone())
     }
+}
+
+/// A meter provider that only the views read, for calls that are pushed by the newer names alone;
+/// and the reader of both.
+fn beside(conventions: Conventions, reader: ViewReader) -> (Option<SdkMeterProvider>, ViewReader) {
+    if conventions != Conventions::Latest {
+        return (None, reader);
+    }
+    let own = ViewReader::new();
+    let provider = SdkMeterProvider::builder()
+        .with_view(streams)
+        .with_reader(own.clone());
+    (Some(provider.build()), reader.and(own))
 }
 
 /// A tracer provider that pushes, if there is somewhere to push to, and where its spans wait.

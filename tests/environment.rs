@@ -58,6 +58,36 @@ fn sdk_disabled_records_nothing() {
 }
 
 #[test]
+fn the_newer_conventions_are_opted_in_to() {
+    let name = "the_newer_conventions_are_opted_in_to";
+    if is_child() {
+        assert_eq!(record_and_shut_down(), (1, 1));
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (value, today, newer) in [
+        ("http", 1, 0),
+        ("http,gen_ai_latest_experimental", 0, 1),
+        ("gen_ai_latest_experimental/dup", 1, 1),
+    ] {
+        let (receiver, address) = runtime.block_on(Receiver::http());
+        let endpoint = format!("http://{address}");
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_SEMCONV_STABILITY_OPT_IN", value),
+        ];
+        again(name, &variables);
+        let count = |metric| receiver.count(metric, &[]);
+        let of_today = count("gen_ai.client.operation.duration");
+        assert_eq!(
+            (of_today, count("gen_ai.client.inference.duration")),
+            (today, newer),
+            "{value}"
+        );
+    }
+}
+
+#[test]
 fn an_endpoint_in_the_environment_is_pushed_to() {
     if is_child() {
         assert_eq!(record_and_shut_down(), (1, 1));

@@ -22,7 +22,7 @@ impl Tells for Metrics {
         let snapshot = surface.shared.fresh();
         let families = surface.registry.gather();
         let (content_type, text) = if accept::prefers_open_metrics(headers) {
-            let exemplars = Exemplars::of(&snapshot.slowest);
+            let exemplars = Exemplars::of(&snapshot.slowest, surface.shared.config.conventions);
             let text = open_metrics::render(families, &exemplars);
             (
                 open_metrics::CONTENT_TYPE,

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    config::Conventions,
     core::{
         recorder::LabelTables,
         series::{Labels, SeriesKey},
@@ -17,6 +18,18 @@ use crate::{
 use opentelemetry::KeyValue;
 use prometheus::proto::Metric;
 use std::{collections::HashMap, sync::Arc};
+
+const HTTP_DURATIONS: &[&str] = &[names::HTTP_SERVER_REQUEST_DURATION];
+
+/// By which names the duration of a call may be told: what there is no series of is not shown.
+const fn call_durations(conventions: Conventions) -> &'static [&'static str] {
+    match conventions {
+        Conventions::Current => &[names::GEN_AI_OPERATION_DURATION],
+        Conventions::Latest | Conventions::Both => {
+            &[names::GEN_AI_OPERATION_DURATION, names::INFERENCE_DURATION]
+        }
+    }
+}
 
 /// One request that was counted in a bucket.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,27 +46,33 @@ pub(crate) struct Exemplars(HashMap<(String, u64), Vec<Exemplar>>);
 
 impl Exemplars {
     /// Those of the requests that are kept.
-    pub(crate) fn of(slowest: &Slowest) -> Self {
+    pub(crate) fn of(slowest: &Slowest, conventions: Conventions) -> Self {
         let mut exemplars = Self::default();
         let Some(labels) = &slowest.labels else {
             return exemplars;
         };
         for (subject, Kept { failed, traced, .. }) in &slowest.subjects {
             for request in traced.iter().chain(failed) {
-                exemplars.add(*subject, request, labels);
+                exemplars.add(*subject, request, labels, conventions);
             }
         }
         exemplars
     }
 
-    fn add(&mut self, subject: Subject, request: &KeptRequest, labels: &LabelTables) {
+    fn add(
+        &mut self,
+        subject: Subject,
+        request: &KeptRequest,
+        labels: &LabelTables,
+        conventions: Conventions,
+    ) {
         let Some((trace, trace_id)) = request
             .trace()
             .and_then(|trace| Some((trace, trace.trace_text()?)))
         else {
             return;
         };
-        let (metric, attributes) = match subject {
+        let (metrics, attributes) = match subject {
             Subject::Model(provider, model) => {
                 let key = AttemptKey {
                     provider,
@@ -61,7 +80,7 @@ impl Exemplars {
                     operation: request.operation,
                     error: request.error(),
                 };
-                (names::GEN_AI_OPERATION_DURATION, key.attributes(labels))
+                (call_durations(conventions), key.attributes(labels))
             }
             Subject::Endpoint(endpoint) => {
                 let key = RequestKey {
@@ -70,17 +89,19 @@ impl Exemplars {
                     status: request.status(),
                     error: request.error(),
                 };
-                (names::HTTP_SERVER_REQUEST_DURATION, key.attributes(labels))
+                (HTTP_DURATIONS, key.attributes(labels))
             }
         };
-        let series = identity_of(&series_key(metric, attributes));
-        let of_series = self.0.entry((exposed_name(metric, "s"), series));
-        of_series.or_default().push(Exemplar {
-            trace_id,
-            span_id: trace.span_text(),
-            seconds: request.seconds(),
-            at: request.ended,
-        });
+        for metric in metrics {
+            let series = identity_of(&series_key(metric, attributes.clone()));
+            let of_series = self.0.entry((exposed_name(metric, "s"), series));
+            of_series.or_default().push(Exemplar {
+                trace_id: trace_id.clone(),
+                span_id: trace.span_text(),
+                seconds: request.seconds(),
+                at: request.ended,
+            });
+        }
     }
 
     /// Those of one series of a family.

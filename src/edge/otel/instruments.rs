@@ -6,14 +6,16 @@
 use super::{
     chains::Chains,
     distribution::{Distribution, Unit},
+    inference::Inference,
     keys::{AttemptKey, ComponentKey, ExperimentKey, Fold, RequestKey, attribute},
-    meters::{Late, Meters},
+    meters::{Calls, Late, Meters},
     observed::{CostLedger, CostSum, SeriesFigures, observe_costs, observe_later, observe_monitor},
     pricing::{self, Pricing},
     quotas::observe_quotas,
     streams::{PAIR_SERIES_LIMIT, SERIES_LIMIT, TOKEN_SERIES_LIMIT},
 };
 use crate::{
+    config::Conventions,
     core::{
         labels::Label,
         measurement::{Kind, Measurement},
@@ -43,10 +45,27 @@ const _: () = {
     assert!(3 * pricing::MAX_SERIES < SERIES_LIMIT && pricing::MAX_SERIES < PAIR_SERIES_LIMIT);
 };
 
+/// Where instruments are made.
+pub(crate) struct InstrumentMeters {
+    /// All but the histograms.
+    pub(crate) all: Meter,
+    pub(crate) histograms: Meter,
+    /// The histograms of calls to providers that the views are made of.
+    pub(crate) calls: Meter,
+    pub(crate) conventions: Conventions,
+}
+
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Instruments {
     meter: Meters,
+    /// Calls to providers, for the views.
+    calls: Calls,
+    /// The same for those that the newer conventions have no name for, where only these are asked
+    /// for: they are told by the names of today.
+    told_calls: Option<Calls>,
+    /// Calls by the names of the newer conventions, where they are asked for.
+    inference: Option<Inference>,
     labels: Arc<LabelTables>,
     attempts: WordMap<AttemptKey, AttemptSeries>,
     requests: WordMap<RequestKey, Distribution<f64>>,
@@ -78,8 +97,16 @@ struct AttemptSeries {
 }
 
 impl Instruments {
-    /// Instruments of `meter`, and histograms of another, for the labels and figures of `recorder`.
-    pub(crate) fn new(meter: &Meter, histograms: &Meter, recorder: &Arc<Recorder>) -> Self {
+    /// Instruments of these meters, for the labels and figures of `recorder`.
+    pub(crate) fn new(from: &InstrumentMeters, recorder: &Arc<Recorder>) -> Self {
+        let InstrumentMeters {
+            all: meter,
+            histograms,
+            calls,
+            conventions,
+        } = from;
+        let told_calls = *conventions == Conventions::Latest;
+        let newer = *conventions != Conventions::Current;
         let costs = Arc::new(CostLedger::default());
         let figures = Arc::new(SeriesFigures::default());
         observe_costs(meter, Arc::clone(&costs));
@@ -96,6 +123,9 @@ impl Instruments {
             quota_gauges: observe_quotas(meter, &recorder.quotas, &recorder.labels),
             quotas: Arc::clone(&recorder.quotas),
             meter: Meters::new(meter, histograms),
+            calls: Calls::new(calls),
+            told_calls: told_calls.then(|| Calls::new(histograms)),
+            inference: newer.then(|| Inference::new(meter, histograms)),
             labels: Arc::clone(&recorder.labels),
             attempts: WordMap::default(),
             requests: WordMap::default(),
@@ -130,6 +160,13 @@ impl Instruments {
     /// Makes all instruments now.
     pub(crate) fn prepare(&self) {
         self.meter.prepare();
+        self.calls.prepare();
+        if let Some(calls) = &self.told_calls {
+            calls.prepare();
+        }
+        if let Some(inference) = &self.inference {
+            inference.prepare();
+        }
         LazyLock::force(&self.quota_gauges);
     }
 
@@ -137,6 +174,9 @@ impl Instruments {
     pub(crate) fn flush(&mut self) {
         self.pricing.refresh();
         self.chains.flush();
+        if let Some(inference) = &mut self.inference {
+            inference.flush();
+        }
         if !self.quotas.is_empty() {
             LazyLock::force(&self.quota_gauges);
         }
@@ -191,7 +231,12 @@ impl Instruments {
         let maps = map(&self.attempts) + map(&self.requests) + map(&self.components);
         let maps = maps + map(&self.timers) + map(&self.experiments);
         let maps = maps + map(&self.request_sizes) + map(&self.response_sizes);
-        distributions.sum::<usize>() + maps + self.pricing.heap_bytes() + self.chains.heap_bytes()
+        let newer = self.inference.as_ref().map_or(0, Inference::heap_bytes);
+        distributions.sum::<usize>()
+            + maps
+            + newer
+            + self.pricing.heap_bytes()
+            + self.chains.heap_bytes()
     }
 
     /// Completes what a measurement says of itself by what is known of its provider and model.
@@ -221,11 +266,19 @@ impl Instruments {
             error: measurement.error,
         };
         let key = admit(&self.attempts, key, &self.figures);
+        let mut calls = &self.calls;
+        if let Some(inference) = &mut self.inference {
+            if is_inference(key.operation, &self.labels) {
+                inference.record(key, measurement, &self.labels);
+            } else if let Some(told) = &self.told_calls {
+                calls = told;
+            }
+        }
         let series = self.attempts.entry(key).or_insert_with(|| {
             self.figures.in_use.fetch_add(1, Ordering::Relaxed);
             let attributes = key.attributes(&self.labels);
             AttemptSeries {
-                duration: Distribution::new(self.meter.attempt_duration.bind(&attributes)),
+                duration: Distribution::new(calls.duration.bind(&attributes)),
                 time_to_first_chunk: None,
                 time_per_output_chunk: None,
                 input_tokens: None,
@@ -235,7 +288,7 @@ impl Instruments {
         });
         series.duration.record(measurement.duration);
         if let Some(nanos) = measurement.time_to_first_chunk.get() {
-            let instrument = &self.meter.time_to_first_chunk;
+            let instrument = &calls.time_to_first_chunk;
             series
                 .time_to_first_chunk
                 .get_or_insert_with(|| {
@@ -245,7 +298,7 @@ impl Instruments {
                 .record(nanos);
         }
         if let Some(nanos) = measurement.time_per_output_chunk() {
-            let instrument = &self.meter.time_per_output_chunk;
+            let instrument = &calls.time_per_output_chunk;
             series
                 .time_per_output_chunk
                 .get_or_insert_with(|| {
@@ -267,7 +320,7 @@ impl Instruments {
                     .get_or_insert_with(|| {
                         let mut attributes = key.without_error().attributes(&self.labels);
                         attributes.push(KeyValue::new(names::GEN_AI_TOKEN_TYPE, token_type));
-                        Box::new(Distribution::new(self.meter.token_usage.bind(&attributes)))
+                        Box::new(Distribution::new(calls.token_usage.bind(&attributes)))
                     })
                     .record(tokens);
             }
@@ -454,6 +507,12 @@ impl Instruments {
             _ => {}
         }
     }
+}
+
+/// Whether the newer conventions have names for what is asked of a model.
+fn is_inference(operation: Label, labels: &LabelTables) -> bool {
+    let operation = labels.operations.text(operation);
+    operation.is_none_or(|name| !names::NO_INFERENCE.contains(&&*name))
 }
 
 /// Bytes of a map, without what its values have on the heap.

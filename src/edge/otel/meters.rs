@@ -13,13 +13,55 @@ pub(super) const REQUEST_DURATION: &str = "Duration of what the gateway's client
 /// An instrument that is made when it is first used: the SDK reserves memory for each.
 pub(super) type Late<I> = LazyLock<I, Box<dyn FnOnce() -> I + Send>>;
 
-/// Every instrument that is recorded into.
+/// What calls to providers are recorded into, by the names of today.
 #[derive(Debug)]
-pub(super) struct Meters {
-    pub(super) attempt_duration: Late<Histogram<f64>>,
+pub(super) struct Calls {
+    pub(super) duration: Late<Histogram<f64>>,
     pub(super) time_to_first_chunk: Late<Histogram<f64>>,
     pub(super) time_per_output_chunk: Late<Histogram<f64>>,
     pub(super) token_usage: Late<Histogram<u64>>,
+}
+
+impl Calls {
+    pub(super) fn new(histograms: &Meter) -> Self {
+        let seconds = |name: &'static str, description: &'static str| {
+            let meter = histograms.clone();
+            late(move || {
+                let histogram = meter.f64_histogram(name).with_unit("s");
+                histogram.with_description(description).build()
+            })
+        };
+        let meter = histograms.clone();
+        Self {
+            duration: seconds(names::GEN_AI_OPERATION_DURATION, ATTEMPT_DURATION),
+            time_to_first_chunk: seconds(
+                names::GEN_AI_TIME_TO_FIRST_CHUNK,
+                "Time from the start of a call to its first chunk",
+            ),
+            time_per_output_chunk: seconds(
+                names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
+                "Time for each chunk of an answer after its first",
+            ),
+            token_usage: late(move || {
+                let histogram = meter.u64_histogram(names::GEN_AI_TOKEN_USAGE);
+                let histogram = histogram.with_unit("{token}");
+                histogram.with_description(TOKEN_USAGE).build()
+            }),
+        }
+    }
+
+    /// Makes all of them now.
+    pub(super) fn prepare(&self) {
+        LazyLock::force(&self.duration);
+        LazyLock::force(&self.time_to_first_chunk);
+        LazyLock::force(&self.time_per_output_chunk);
+        LazyLock::force(&self.token_usage);
+    }
+}
+
+/// Every other instrument that is recorded into.
+#[derive(Debug)]
+pub(super) struct Meters {
     pub(super) request_duration: Late<Histogram<f64>>,
     pub(super) request_size: Late<Histogram<u64>>,
     pub(super) response_size: Late<Histogram<u64>>,
@@ -42,10 +84,6 @@ pub(super) struct Meters {
 impl Meters {
     /// Makes all of them now.
     pub(super) fn prepare(&self) {
-        LazyLock::force(&self.attempt_duration);
-        LazyLock::force(&self.time_to_first_chunk);
-        LazyLock::force(&self.time_per_output_chunk);
-        LazyLock::force(&self.token_usage);
         LazyLock::force(&self.request_duration);
         LazyLock::force(&self.request_size);
         LazyLock::force(&self.response_size);
@@ -95,16 +133,6 @@ impl Meters {
             })
         };
         Self {
-            attempt_duration: seconds(names::GEN_AI_OPERATION_DURATION, ATTEMPT_DURATION),
-            time_to_first_chunk: seconds(
-                names::GEN_AI_TIME_TO_FIRST_CHUNK,
-                "Time from the start of a call to its first chunk",
-            ),
-            time_per_output_chunk: seconds(
-                names::GEN_AI_TIME_PER_OUTPUT_CHUNK,
-                "Time for each chunk of an answer after its first",
-            ),
-            token_usage: amounts(names::GEN_AI_TOKEN_USAGE, "{token}", TOKEN_USAGE),
             request_duration: seconds(names::HTTP_SERVER_REQUEST_DURATION, REQUEST_DURATION),
             request_size: amounts(
                 names::HTTP_SERVER_REQUEST_BODY_SIZE,

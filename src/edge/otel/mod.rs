@@ -11,6 +11,7 @@ pub(crate) mod export;
 pub(crate) mod exposition;
 pub(crate) mod exposition_parts;
 pub(crate) mod health;
+mod inference;
 pub(crate) mod instruments;
 mod keys;
 mod meters;

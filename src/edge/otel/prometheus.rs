@@ -3,6 +3,7 @@
 
 use super::meters;
 use crate::{
+    config::Conventions,
     core::{
         histogram::ExponentialHistogram,
         labels::is_unprintable,
@@ -59,12 +60,13 @@ pub(crate) type LatestSnapshot = Arc<dyn Fn() -> Arc<Snapshot> + Send + Sync>;
 /// Renders the totals of the exponential histograms as classic ones.
 pub(crate) struct ClassicBuckets {
     latest: LatestSnapshot,
+    conventions: Conventions,
     /// A collector without one could be registered only once.
     desc: Option<Desc>,
 }
 
 impl ClassicBuckets {
-    pub(crate) fn new(latest: LatestSnapshot) -> Self {
+    pub(crate) fn new(latest: LatestSnapshot, conventions: Conventions) -> Self {
         let desc = Desc::new(
             "aimux_classic_buckets".to_owned(),
             "Exponential histograms as classic ones".to_owned(),
@@ -73,6 +75,7 @@ impl ClassicBuckets {
         );
         Self {
             latest,
+            conventions,
             desc: desc.ok(),
         }
     }
@@ -87,6 +90,9 @@ impl Collector for ClassicBuckets {
         let snapshot = (self.latest)();
         let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
         for total in snapshot.exponential_totals() {
+            if !is_told(total.key, self.conventions) {
+                continue;
+            }
             let (unit, description) = total
                 .info
                 .map_or(("", ""), |info| (&*info.unit, &*info.description));
@@ -95,13 +101,24 @@ impl Collector for ClassicBuckets {
                 .mut_metric()
                 .push(rendered(total.key, &total.histogram));
         }
-        for zero in zeros(&snapshot) {
+        for zero in zeros(&snapshot, self.conventions) {
             let family = family(&mut families, &zero.key.metric, zero.unit, zero.description);
             let empty = ExponentialHistogram::default();
             family.mut_metric().push(rendered(&zero.key, &empty));
         }
         families.into_values().collect()
     }
+}
+
+/// Whether a series is told: the monitor's own of inferences are not by the names of today, where
+/// only the newer ones are asked for.
+fn is_told(key: &SeriesKey, conventions: Conventions) -> bool {
+    let operation = || key.labels.get(names::GEN_AI_OPERATION_NAME);
+    let of_today = |(today, _, _): &(&str, _, _)| *today == &*key.metric;
+    conventions != Conventions::Latest
+        || &*key.scope != names::SCOPE
+        || !names::PROFILES.iter().any(of_today)
+        || operation().is_some_and(|name| names::NO_INFERENCE.contains(&name))
 }
 
 /// A series that is configured and has no value yet.
@@ -114,9 +131,11 @@ struct Zero {
 /// The configured providers with their models, and endpoints, that nothing was recorded for: a
 /// dashboard and an alert see them from the start. An attempt's has the labels that its first
 /// success will have, and so counts on from zero.
-fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
+fn zeros(snapshot: &Snapshot, conventions: Conventions) -> Vec<Zero> {
     let recorded = Recorded::of(snapshot);
     let mut zeros = Vec::new();
+    let today = conventions != Conventions::Latest;
+    let newer = conventions != Conventions::Current;
     let mut add = |metric, unit, description, labels: Vec<(&str, &Arc<str>)>| {
         let usual = (metric != names::HTTP_SERVER_REQUEST_DURATION).then(|| {
             (
@@ -150,12 +169,15 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
             who.extend(model.map(|model| (names::GEN_AI_REQUEST_MODEL, model)));
             if !recorded.attempts.contains(&(&**provider, name)) {
                 let description = meters::ATTEMPT_DURATION;
-                add(
-                    names::GEN_AI_OPERATION_DURATION,
-                    "s",
-                    description,
-                    who.clone(),
-                );
+                for (metric, _) in [
+                    (names::GEN_AI_OPERATION_DURATION, today),
+                    (names::INFERENCE_DURATION, newer),
+                ]
+                .into_iter()
+                .filter(|(_, told)| *told)
+                {
+                    add(metric, "s", description, who.clone());
+                }
             }
             for token_type in &token_types {
                 if !recorded
@@ -163,9 +185,18 @@ fn zeros(snapshot: &Snapshot) -> Vec<Zero> {
                     .contains(&(&**provider, name, &**token_type))
                 {
                     let description = meters::TOKEN_USAGE;
-                    let mut labels = who.clone();
-                    labels.push((names::GEN_AI_TOKEN_TYPE, token_type));
-                    add(names::GEN_AI_TOKEN_USAGE, "{token}", description, labels);
+                    if today {
+                        let mut labels = who.clone();
+                        labels.push((names::GEN_AI_TOKEN_TYPE, token_type));
+                        add(names::GEN_AI_TOKEN_USAGE, "{token}", description, labels);
+                    }
+                    if newer {
+                        let metric = match &**token_type {
+                            names::TOKEN_INPUT => names::INFERENCE_INPUT_TOKENS,
+                            _ => names::INFERENCE_OUTPUT_TOKENS,
+                        };
+                        add(metric, "{token}", description, who.clone());
+                    }
                 }
             }
         }
@@ -273,6 +304,8 @@ fn boundaries(metric: &str) -> &'static [f64] {
         names::HTTP_SERVER_REQUEST_DURATION | names::COMPONENT_DURATION => &HTTP_SECONDS,
         names::OPERATION_OVERHEAD => &OVERHEAD_SECONDS,
         names::GEN_AI_TOKEN_USAGE
+        | names::INFERENCE_INPUT_TOKENS
+        | names::INFERENCE_OUTPUT_TOKENS
         | names::HTTP_SERVER_REQUEST_BODY_SIZE
         | names::HTTP_SERVER_RESPONSE_BODY_SIZE => &AMOUNTS,
         _ => &ATTEMPT_SECONDS,

@@ -57,6 +57,8 @@ pub fn streams(instrument: &Instrument) -> Option<Stream> {
     }
     let (max_size, max_scale) = match instrument.name() {
         names::GEN_AI_TOKEN_USAGE
+        | names::INFERENCE_INPUT_TOKENS
+        | names::INFERENCE_OUTPUT_TOKENS
         | names::HTTP_SERVER_REQUEST_BODY_SIZE
         | names::HTTP_SERVER_RESPONSE_BODY_SIZE => (MAX_COARSE_BUCKETS, MAX_COARSE_SCALE),
         names::OPERATION_OVERHEAD => (MAX_COARSE_BUCKETS, MAX_OVERHEAD_SCALE),
@@ -83,6 +85,7 @@ pub(super) fn series_limit(metric: &str) -> usize {
         // By route.
         names::OPERATIONS | names::OPERATION_OVERHEAD | names::OPERATION_COST => 447,
         metric if names::EXPONENTIAL.contains(&metric) => SERIES_LIMIT,
+        metric if names::USAGE.contains(&metric) => SERIES_LIMIT,
         // By provider, model and resource.
         names::RATE_LIMIT_REMAINING | names::RATE_LIMIT_LIMIT => QUOTA_SERIES_LIMIT,
         // By provider and model, of which there are fewer here.

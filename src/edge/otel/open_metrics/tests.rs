@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     clock::Timestamp,
+    config::Conventions,
     core::{
         measurement::{Kind, Measurement},
         recorder::LabelTables,
@@ -173,7 +174,7 @@ fn exemplars(attempts: &[(f64, u64, u8)], error: Option<&'static str>) -> Exempl
         }));
         keeper.note(0, &attempt);
     }
-    Exemplars::of(&keeper.fold(Timestamp::EPOCH))
+    Exemplars::of(&keeper.fold(Timestamp::EPOCH), Conventions::Current)
 }
 
 const SERIES: [(&str, &str); 4] = [
