@@ -419,6 +419,13 @@ impl MonitorBuilder {
 
     /// Pushes metrics and traces to this OTLP endpoint, such as `http://localhost:4317` for gRPC
     /// or `http://localhost:4318` for HTTP.
+    ///
+    /// Whatever is the matter with who listens there, no request waits for it. A push is tried for ten seconds, or as
+    /// long as `OTEL_EXPORTER_OTLP_TIMEOUT` says, with up to three more attempts where the answer is
+    /// that it may help; a `Retry-After` is kept to within that time. Of an answer no more than 4 MiB are read. Spans
+    /// wait in a queue of `OTEL_BSP_MAX_QUEUE_SIZE` (2,048). What was sent and what was lost, by reason, is
+    /// in [`health`](crate::PerformanceMonitor::health), under `otlp_metrics` in data points and `otlp_traces` in spans.
+    /// By gRPC it is not seen what a Collector rejects of a push that it takes.
     #[cfg(feature = "otlp")]
     pub fn otlp_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.otlp_endpoint = Some(endpoint.into());
@@ -447,7 +454,8 @@ impl MonitorBuilder {
         self
     }
 
-    /// The spans of the [HTTP layer](crate::PerformanceMonitor::http_layer) tell their trace in the field `trace_id`, for your log: a
+    /// The spans of the [HTTP layer](crate::PerformanceMonitor::http_layer) tell their trace in the
+    /// field `trace_id`, for your log: a
     /// `tracing_subscriber::fmt` layer that shows the target `aimux_otel::http` then writes it
     /// beside whatever is logged while a request is answered, whether its trace is sampled or not.
     /// Off by default. If no traces are exported, it is the trace that the caller began.

@@ -57,8 +57,13 @@ use tower_service::Service;
 /// around each poll of the body. Spans below find their operation by it: one with an `endpoint`
 /// tells the operation what is not known of it, such as an error type, and is not a second one. If
 /// a filter of the host disables that target, requests are measured still, but such a span counts
-/// as another operation. If traces are exported, this span continues the trace of a valid
-/// `traceparent` header.
+/// as another operation.
+///
+/// If traces are exported, this span continues the trace of a valid `traceparent` header. Whether
+/// it is sampled is decided before it exists, by
+/// [`trace_sampling`](crate::MonitorBuilder::trace_sampling): a request that is not has no spans in
+/// OpenTelemetry, and its trace goes on, unsampled, in `opentelemetry::Context::current()` around
+/// the handler. Where a filter disables this span, a sampled trace goes on without it.
 #[derive(Debug, Clone)]
 pub struct HttpLayer {
     recorder: Arc<Recorder>,
