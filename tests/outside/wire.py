@@ -34,11 +34,7 @@ OPERATIONS = "http_server_request_duration_seconds"
 # A bucket is so wide, relative to its bounds, at scale 6: both sides tell some value of it.
 BUCKET = 2 ** (1 / 64) - 1
 # What the example gateway has no occasion to tell.
-WITHOUT = [
-    "aimux_cost_unpriced_total",
-    "aimux_rate_limit_limit",
-    "aimux_rate_limit_remaining",
-]
+WITHOUT = ["aimux_cost_unpriced_total"]
 
 
 class Table:
@@ -341,6 +337,35 @@ def rules(prometheus, table):
     print(f"{'alerts that fire':<74} {sorted(name for name, in firing)}")
 
 
+def scrape_in(stack, addresses, monitors, table):
+    """The other way into the Collector: it scrapes the gateways itself."""
+    port = free_port()
+    variables = stack.collector_variables(
+        METRICS_RECEIVERS="[prometheus]",
+        SCRAPE_TARGETS=f"[{', '.join(addresses)}]",
+        SCRAPE_INTERVAL="1s",
+        METRICS_EXPORTERS="[prometheus, debug]",
+        PROMETHEUS_EXPORTER_ENDPOINT=f"127.0.0.1:{port}",
+        **{
+            name: f"127.0.0.1:{free_port()}"
+            for name in ("OTLP_GRPC_ENDPOINT", "OTLP_HTTP_ENDPOINT", "HEALTH_CHECK_ENDPOINT")
+        },
+        COLLECTOR_METRICS_PORT=str(free_port()),
+    )
+    config = ROOT / "otel-collector.yaml"
+    process = stack.start("scraping", [stack.programs["collector"], "--config", config], **variables)
+
+    def count(url):
+        lines = get(f"{url}/metrics").decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{ATTEMPTS}_count"))
+
+    truth = sum(map(count, monitors))
+    with contextlib.suppress(TimeoutError):
+        until("the Collector has scraped", lambda: count(f"http://127.0.0.1:{port}") == truth, 20)
+    table.row("attempts: scraped, and scraped by a Collector", truth, count(f"http://127.0.0.1:{port}"))
+    process.stop()
+
+
 def boards(prometheus, table, clock):
     for board, job in [("classic", "gateway-scraped"), ("native", "gateway")]:
         command = [
@@ -427,6 +452,7 @@ def main():
         compare_quantiles(prometheus, monitors, names, table)
         compare_spans(prometheus, stack.folder / "spans-2.jsonl", monitors, table)
         clock.part("compared")
+        scrape_in(stack, addresses, monitors, table)
         weigh(stack, monitors)
         clock.part("weighed")
     clock.part("stopped")

@@ -2,6 +2,7 @@
 
 mod answer;
 mod fate;
+mod quota;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +23,7 @@ use crate::chat::Refusal;
 use crate::clock::{self, Pace};
 use crate::proxy::{BODY_LIMIT, REQUEST_ID};
 use crate::server::Server;
+use quota::Quota;
 
 /// All providers, each on a port of its own.
 pub(crate) struct Upstreams {
@@ -34,6 +36,7 @@ struct Upstream {
     pace: Pace,
     started: Instant,
     attempts: Vec<(&'static Model, AtomicU64)>,
+    quota: Quota,
 }
 
 /// Attempts by provider and model.
@@ -50,6 +53,7 @@ impl Upstreams {
                 pace,
                 started: clock::now(),
                 attempts: models.map(|model| (model, AtomicU64::new(0))).collect(),
+                quota: Quota::default(),
             });
             let router = Router::new()
                 .route(provider.dialect.provider_path(), post(receive))
@@ -113,5 +117,8 @@ async fn receive(
     attempts.fetch_add(1, Ordering::Relaxed);
     let played = upstream.pace.played(clock::now() - upstream.started);
     let fate = fate::draw(upstream.seed, provider, model, &chat, request_id, played);
-    answer::give(provider, &chat, fate, upstream.pace, request_id).await
+    let left = upstream.quota.take(played);
+    let mut response = answer::give(provider, &chat, fate, upstream.pace, request_id).await;
+    quota::tell(provider.dialect, left, &mut response);
+    response
 }
